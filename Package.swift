@@ -1,0 +1,80 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// Lets the checked readers in DiskFormats/Bytes hand out spans that cannot outlive their bytes.
+let spans: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+
+/// A C target under Sources/CLibraries: a shim of a few lines, so that Swift sees a plain function.
+func shim(_ name: String) -> Target {
+    .target(name: name, path: "Sources/CLibraries/\(name)", linkerSettings: [.linkedLibrary("dl")])
+}
+
+let package = Package(
+    name: "glovebox",
+    products: [
+        .library(name: "DiskFormats", targets: ["DiskFormats"]),
+        .library(name: "Glovebox", targets: ["Glovebox"]),
+        .executable(name: "glovebox", targets: ["glovebox"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        shim("CLinux"),
+        shim("CArchive"),
+        shim("CCompression"),
+        shim("CChecksums"),
+        .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
+        .target(
+            name: "Compression",
+            dependencies: ["CCompression", "DiskFormats"],
+            swiftSettings: strict
+        ),
+        .target(name: "ArchiveFile", dependencies: ["CArchive"], swiftSettings: strict),
+        .target(
+            name: "Casework",
+            dependencies: ["DiskFormats", "Compression", "ArchiveFile", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Glovebox",
+            dependencies: ["Casework", "DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "GloveboxCommands",
+            dependencies: ["Glovebox", "Casework", "DiskFormats", "Linux", argumentParser],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "glovebox",
+            dependencies: ["GloveboxCommands", argumentParser],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "DiskFormatsTests",
+            dependencies: ["DiskFormats"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CaseworkTests",
+            dependencies: ["Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile"],
+            swiftSettings: strict
+        ),
+    ]
+)

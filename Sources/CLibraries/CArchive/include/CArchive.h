@@ -1,0 +1,3 @@
+#ifndef GLOVEBOX_CARCHIVE_H
+#define GLOVEBOX_CARCHIVE_H
+#endif

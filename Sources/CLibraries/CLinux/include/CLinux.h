@@ -1,0 +1,3 @@
+#ifndef GLOVEBOX_CLINUX_H
+#define GLOVEBOX_CLINUX_H
+#endif

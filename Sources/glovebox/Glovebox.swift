@@ -1,0 +1,4 @@
+@main
+struct GloveboxProgram {
+    static func main() {}
+}
