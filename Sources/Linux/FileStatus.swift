@@ -46,6 +46,18 @@ package struct FileStatus: Equatable, Sendable {
     /// Bytes that are allocated for it.
     package let allocatedBytes: UInt64
 
+    /// Describes a file that need not exist, for tests of what is decided by it.
+    package init(kind: Kind, identity: Identity, size: UInt64) {
+        self.identity = identity
+        self.kind = kind
+        self.size = size
+        permissions = 0o644
+        userID = 0
+        groupID = 0
+        linkCount = 1
+        allocatedBytes = size
+    }
+
     init(_ raw: stat) {
         identity = Identity(device: UInt64(raw.st_dev), inode: UInt64(raw.st_ino))
         kind =
