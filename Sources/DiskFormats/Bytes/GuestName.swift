@@ -27,7 +27,7 @@ package enum GuestName {
                 raw = raw.dropFirst(length)
             case .valid(let encoded):
                 let scalar = Unicode.UTF8.decode(encoded)
-                if isHarmless(scalar) {
+                if isHarmless(scalar), scalar != "\\" {
                     text.append(contentsOf: encoded)
                 } else {
                     for byte in encoded { appendHex(byte, to: &text) }
@@ -44,8 +44,8 @@ package enum GuestName {
         return String(decoding: text, as: UTF8.self)
     }
 
-    private static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
-        if scalar == "\\" { return false }
+    /// Whether a terminal merely shows `scalar`: no control, format or unassigned character.
+    package static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
             .paragraphSeparator:
