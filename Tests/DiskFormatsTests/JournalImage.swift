@@ -24,7 +24,7 @@ final class JournalImage {
         try run(
             "mke2fs",
             ["-q", "-F", "-t", "ext4", "-b", "\(blockSize)", "-O", "\(options),^resize_inode"]
-                + ["-J", "size=\(journalMiB ?? blockSize / 1024)", image, "\(blockSize * 4)k"]
+                + ["-J", "size=\(journalMiB ?? blockSize / 1024)", image, "\(blockSize * 8)k"]
         )
         journalBlocks = try run("debugfs", ["-R", "blocks <8>", image])
             .split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
