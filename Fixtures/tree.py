@@ -81,7 +81,8 @@ def links(root):
         b"not-utf8": b"../names/not-utf8-\xff\xfe\x80",
         b"escape": b"\x1b[31m\n",
     }.items():
-        os.symlink(target, os.path.join(directory, name))
+        # The longest does not fit where blocks are small.
+        maybe(os.symlink, target, os.path.join(directory, name))
     # 41 links in a row: one more than Linux follows.
     os.symlink(b"first", os.path.join(directory, b"chain-00"))
     for step in range(1, 41):
