@@ -39,6 +39,21 @@ public struct GloveboxError: Error, Equatable, Sendable {
     }
 }
 
+extension GloveboxError {
+    /// Why a disk could not be attached.
+    package init(_ error: AttachError) {
+        let kind: Kind =
+            switch error.kind {
+            case .usage: .usage
+            case .refused: .refused
+            case .notFound: .notFound
+            case .damaged: .unreadable
+            case .inUse: .wrongState
+            }
+        self.init(kind, error.description)
+    }
+}
+
 extension GloveboxError: CustomStringConvertible {
     /// Message and advice.
     public var description: String { advice.isEmpty ? message : "\(message) \(advice)" }

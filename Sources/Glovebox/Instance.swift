@@ -21,13 +21,13 @@ public final class Instance: Sendable {
         /// Directories that backing files may be in, besides the instance's own and its `_base`.
         public var allowedBackingDirectories: [String]
         /// What to do with a journal that has to be replayed.
-        public var journal: Ext4FileSystem.JournalPolicy
+        public var journal: JournalPolicy
 
         /// The defaults: formats as recorded, backing files beside the instance, journals replayed.
         public init(
             format: ImageFormat? = nil,
             allowedBackingDirectories: [String] = [],
-            journal: Ext4FileSystem.JournalPolicy = .replay
+            journal: JournalPolicy = .replay
         ) {
             self.format = format
             self.allowedBackingDirectories = allowedBackingDirectories
@@ -158,11 +158,13 @@ private final class LazyDisk: Sendable {
     }
 
     private func attach() throws(GloveboxError) -> Disk {
-        let image = try AttachedDisk(
-            path: file.path,
-            format: options.format,
-            allowedBackingDirectories: options.allowedBackingDirectories
-        )
+        var attaching = AttachOptions()
+        attaching.format = options.format
+        attaching.allowedBackingDirectories = options.allowedBackingDirectories
+        let image: AttachedDisk
+        do throws(AttachError) { image = try Casework.attach(file.path, options: attaching) } catch {
+            throw GloveboxError(error)
+        }
         return try Disk(name: file.name, image: image, journal: options.journal)
     }
 }

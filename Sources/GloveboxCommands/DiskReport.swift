@@ -146,7 +146,7 @@ struct VolumeReport {
     private func writeContent(to json: inout JSONText) {
         json.object { json in
             json.member("type", signatures.first?.type ?? summary?.type ?? "")
-            json.member("usage", signatures.first?.usage ?? "filesystem")
+            json.member("usage", signatures.first?.usage.rawValue ?? "filesystem")
             json.member("label", base64: "label_base64", signatures.first?.label ?? summary?.label ?? [])
             json.member("uuid", signatures.first?.uuid ?? summary?.uuid ?? "")
             if signatures.count > 1 {

@@ -16,7 +16,7 @@ package struct PendingFile: ~Copyable {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         let parent = parts.dropLast().joined(separator: "/")
         let directory = parts.count < 2 ? "." : parent.isEmpty ? "/" : parent
-        guard Glibc.access(path, F_OK) != 0 else {
+        guard unsafe Glibc.access(path, F_OK) != 0 else {
             throw SystemError(call: "open", path: path, errno: EEXIST)
         }
         do throws(SystemError) {
@@ -35,7 +35,7 @@ package struct PendingFile: ~Copyable {
         try descriptor.synchronize()
         if let partialPath {
             guard unsafe link(partialPath, path) == 0 else { throw .last("link", path) }
-            unlink(partialPath)
+            unsafe unlink(partialPath)
         } else {
             let unnamed = "/proc/self/fd/\(descriptor.number)"
             guard unsafe linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
@@ -47,6 +47,6 @@ package struct PendingFile: ~Copyable {
 
     /// Leaves nothing behind.
     package consuming func discard() {
-        if let partialPath { unlink(partialPath) }
+        if let partialPath { unsafe unlink(partialPath) }
     }
 }

@@ -16,7 +16,7 @@ public final class Disk: Sendable {
     package init(
         name: String,
         image: AttachedDisk,
-        journal: Ext4FileSystem.JournalPolicy
+        journal: JournalPolicy
     ) throws(GloveboxError) {
         let source = image.source
         let table = try reading(name) { () throws(DiskError) in try PartitionTable.read(source) }
@@ -24,15 +24,15 @@ public final class Disk: Sendable {
         self.image = image
         self.table = table
         self.volumes = try reading(name) { () throws(DiskError) in
-            try Self.volumes(of: table, on: source, disk: name, journal)
+            try Self.makeVolumes(of: table, on: source, disk: name, journal)
         }
     }
 
-    private static func volumes(
+    private static func makeVolumes(
         of table: PartitionTable,
         on source: any BlockSource,
         disk: String,
-        _ journal: Ext4FileSystem.JournalPolicy
+        _ journal: JournalPolicy
     ) throws(DiskError) -> [Volume] {
         guard table.kind != .none else {
             let name = GuestPath.VolumeName(disk: disk, volume: "")

@@ -136,7 +136,7 @@ package struct GuestMounts {
         return volume(byKernelName: text)
     }
 
-    private static let identifiers: [(String, (Volume, String) -> Bool)] = [
+    private static let identifiers: [(String, @Sendable (Volume, String) -> Bool)] = [
         (
             "UUID=",
             { volume, wanted in

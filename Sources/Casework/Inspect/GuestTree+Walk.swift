@@ -12,6 +12,20 @@ extension GuestTree {
         package let name: [UInt8]
         /// What its inode says, or why it cannot be read.
         package let inode: Result<Inode, DiskError>
+
+        package init(
+            volume: GuestPath.VolumeName,
+            fileSystem: any FileSystem,
+            path: [UInt8],
+            name: [UInt8],
+            inode: Result<Inode, DiskError>
+        ) {
+            self.volume = volume
+            self.fileSystem = fileSystem
+            self.path = path
+            self.name = name
+            self.inode = inode
+        }
     }
 
     /// One report of a walk.

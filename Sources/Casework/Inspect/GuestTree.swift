@@ -10,6 +10,18 @@ public struct GuestFile: Sendable {
     public let inode: UInt64
     /// The path that led here, symbolic links and `..` resolved, within the tree that was asked.
     public let path: [UInt8]
+
+    package init(
+        volume: GuestPath.VolumeName,
+        fileSystem: any FileSystem,
+        inode: UInt64,
+        path: [UInt8]
+    ) {
+        self.volume = volume
+        self.fileSystem = fileSystem
+        self.inode = inode
+        self.path = path
+    }
 }
 
 /// A guest's tree of names: one file system, or several where its fstab mounts them.
@@ -22,6 +34,16 @@ package struct GuestTree: Sendable {
         package let point: [[UInt8]]
         package let volume: GuestPath.VolumeName
         package let fileSystem: any FileSystem
+
+        package init(
+            point: [[UInt8]],
+            volume: GuestPath.VolumeName,
+            fileSystem: any FileSystem
+        ) {
+            self.point = point
+            self.volume = volume
+            self.fileSystem = fileSystem
+        }
     }
 
     /// A mount of the fstab whose file system is not at hand, and why.

@@ -11,7 +11,7 @@ public final class Volume: Sendable {
     public let partition: Partition?
     /// The volume's bytes.
     public let source: any BlockSource
-    private let journal: Ext4FileSystem.JournalPolicy
+    private let journal: JournalPolicy
     private let opened = Mutex<Result<any FileSystem, GloveboxError>?>(nil)
     private let probed = Mutex<Result<[VolumeSignature], GloveboxError>?>(nil)
 
@@ -19,7 +19,7 @@ public final class Volume: Sendable {
         name: GuestPath.VolumeName,
         partition: Partition?,
         source: any BlockSource,
-        journal: Ext4FileSystem.JournalPolicy
+        journal: JournalPolicy
     ) {
         self.name = name
         self.partition = partition
