@@ -162,7 +162,8 @@ private final class LazyDisk: Sendable {
         attaching.format = options.format
         attaching.allowedBackingDirectories = options.allowedBackingDirectories
         let image: AttachedDisk
-        do throws(AttachError) { image = try Casework.attach(file.path, options: attaching) } catch {
+        do throws(AttachError) { image = try Casework.attach(file.path, options: attaching) } catch
+        {
             throw GloveboxError(error)
         }
         return try Disk(name: file.name, image: image, journal: options.journal)

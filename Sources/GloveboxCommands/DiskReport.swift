@@ -85,7 +85,8 @@ struct DiskReport {
     func text(wide: Bool) -> String {
         guard let disk else { return "\(name)  cannot be opened: \(failure?.message ?? "")\n\n" }
         let size = humanSize(disk.image.source.byteCount)
-        let table = disk.table.kind == .none ? "no partition table" : disk.table.kind.rawValue.uppercased()
+        let table =
+            disk.table.kind == .none ? "no partition table" : disk.table.kind.rawValue.uppercased()
         var text = "\(name)  \(size), \(disk.image.format), \(table)\n"
         for (depth, layer) in disk.image.layers.enumerated() {
             let indent = String(repeating: "  ", count: depth)
@@ -147,11 +148,16 @@ struct VolumeReport {
         json.object { json in
             json.member("type", signatures.first?.type ?? summary?.type ?? "")
             json.member("usage", signatures.first?.usage.rawValue ?? "filesystem")
-            json.member("label", base64: "label_base64", signatures.first?.label ?? summary?.label ?? [])
+            json.member(
+                "label",
+                base64: "label_base64",
+                signatures.first?.label ?? summary?.label ?? []
+            )
             json.member("uuid", signatures.first?.uuid ?? summary?.uuid ?? "")
             if signatures.count > 1 {
                 json.key("also")
-                json.array { json in for other in signatures.dropFirst() { json.string(other.type) } }
+                json.array { json in for other in signatures.dropFirst() { json.string(other.type) }
+                }
             }
             json.member(plain: "reader", summary == nil ? "none" : "native")
             if let summary {

@@ -26,13 +26,17 @@ struct ExtractCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Option(help: ArgumentHelp("Write into this directory; made where it is missing.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("Write into this directory; made where it is missing.", valueName: "dir")
+    )
     var toDir: String?
 
     @Option(help: ArgumentHelp("Write a pax archive; - is standard output.", valueName: "file"))
     var toTar: String?
 
-    @Option(help: ArgumentHelp("Stop before more than this many bytes of content.", valueName: "bytes"))
+    @Option(
+        help: ArgumentHelp("Stop before more than this many bytes of content.", valueName: "bytes")
+    )
     var maxBytes: UInt64?
 
     @Option(help: ArgumentHelp("Stop before more than this many files.", valueName: "count"))
@@ -41,7 +45,7 @@ struct ExtractCommand: ParsableCommand {
     @Flag(help: "In a directory, give files their owners (as root).")
     var keepOwners = false
 
-    @Flag(name: .shortAndLong, help: "No progress.")
+    @Flag(name: .shortAndLong, help: "Show no progress.")
     var quiet = false
 
     @Argument(help: "Image file or instance directory.")
@@ -52,7 +56,9 @@ struct ExtractCommand: ParsableCommand {
 
     func validate() throws {
         guard (toDir == nil) != (toTar == nil) else {
-            throw ValidationError("Give either --to-dir DIR or --to-tar FILE (- for standard output).")
+            throw ValidationError(
+                "Give either --to-dir DIR or --to-tar FILE (- for standard output)."
+            )
         }
         guard !paths.isEmpty else { throw ValidationError("Give at least one path in the guest.") }
     }
@@ -66,7 +72,7 @@ struct ExtractCommand: ParsableCommand {
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
         limits.keepsOwners = keepOwners
-        var progress = ProgressLine(shown: !quiet && !options.json)
+        let progress = ProgressLine(shown: !quiet && !options.json)
 
         let report: ExtractionReport
         if let toDir {
@@ -76,8 +82,7 @@ struct ExtractCommand: ParsableCommand {
             report = try writeArchive(toTar, roots, limits, cancellation) { progress.show($0) }
         } else {
             try refuseTerminal()
-            let output = FileDescriptor(adopting: StandardStream.output.rawValue, path: "standard output")
-            let extraction = Extraction(roots, to: .archive(output), options: limits)
+            let extraction = try Extraction(roots, to: .archive(.standardOutput()), options: limits)
             report = extraction.run(cancellation: cancellation) { progress.show($0) }
         }
         progress.end()
@@ -90,7 +95,7 @@ struct ExtractCommand: ParsableCommand {
         _ roots: [Extraction.Root],
         _ limits: Extraction.Options,
         _ cancellation: CancellationFlag,
-        _ progress: (Extraction.Progress) -> Void
+        _ progress: @escaping (Extraction.Progress) -> Void
     ) throws -> ExtractionReport {
         let file = try PendingFile(path)
         let extraction = Extraction(roots, to: .archive(file.descriptor), options: limits)

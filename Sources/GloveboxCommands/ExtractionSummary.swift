@@ -53,7 +53,8 @@ struct ExtractionSummary {
             max(0, report.problems.count - Self.shownMax)
             + max(0, report.skipped.count - Self.shownMax) + report.omittedNotes
         if hidden > 0 { Message.warn("\(hidden) more remarks; --json lists them.") }
-        let counts = "\(report.files) files, \(report.directories) directories, \(report.other) others"
+        let counts =
+            "\(report.files) files, \(report.directories) directories, \(report.other) others"
         Message.say("glovebox: \(ending): \(counts), \(humanSize(report.bytes))")
     }
 

@@ -108,7 +108,9 @@ struct FileListing: ~Copyable {
     private mutating func report(on found: GuestTree.Found, _ inode: Inode) -> FileReport {
         var target: [UInt8]?
         if inode.type == .symbolicLink {
-            do throws(DiskError) { target = try found.fileSystem.linkTarget(of: inode.number) } catch {
+            do throws(DiskError) {
+                target = try found.fileSystem.linkTarget(of: inode.number)
+            } catch {
                 note(error, found.volume, found.path)
             }
         }

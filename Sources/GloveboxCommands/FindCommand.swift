@@ -42,7 +42,12 @@ struct FindCommand: ParsableCommand {
     )
     var size: [String] = []
 
-    @Option(help: ArgumentHelp("Modified at this time or later: 2026-01-31[T12:00:00Z].", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Modified at this time or later: 2026-01-31[T12:00:00Z].",
+            valueName: "time"
+        )
+    )
     var newer: String?
 
     @Option(help: ArgumentHelp("Modified before this time.", valueName: "time"))

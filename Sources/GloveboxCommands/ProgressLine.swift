@@ -3,7 +3,7 @@ internal import DiskFormats
 internal import Linux
 
 /// One line on a terminal that tells how far an extraction is, and how fast.
-struct ProgressLine {
+final class ProgressLine {
     private let isShown: Bool
     private let start = monotonicNanoseconds()
     private var isDrawn = false
@@ -11,7 +11,7 @@ struct ProgressLine {
     /// Shows progress where standard error is a terminal and the user wants it.
     init(shown: Bool) { isShown = shown && StandardStream.error.isTerminal }
 
-    mutating func show(_ progress: Extraction.Progress) {
+    func show(_ progress: Extraction.Progress) {
         guard isShown else { return }
         let seconds = Double(monotonicNanoseconds() - start) / 1e9
         let rate = seconds > 0 ? UInt64(Double(progress.bytes) / seconds) : 0
@@ -24,7 +24,7 @@ struct ProgressLine {
     }
 
     /// Removes the line.
-    mutating func end() {
+    func end() {
         if isDrawn { draw("\r\u{1B}[K") }
         isDrawn = false
     }

@@ -64,7 +64,9 @@ struct TargetOptions: ParsableArguments {
     private func describe(_ disk: Disk) {
         for (index, layer) in disk.image.layers.enumerated() {
             let size = humanSize(layer.virtualSize)
-            Message.say("glovebox: \(disk.name): layer \(index): \(layer.path) (\(layer.format), \(size))")
+            Message.say(
+                "glovebox: \(disk.name): layer \(index): \(layer.path) (\(layer.format), \(size))"
+            )
         }
     }
 

@@ -28,7 +28,9 @@ struct UsageCommand: ParsableCommand {
             for volume in disk.volumes {
                 guard let summary = try? volume.fileSystem().summary else { continue }
                 let mount = tree?.mounts.first { $0.volume == volume.name }
-                rows.append((volume, summary, mount.map { GuestName.escaped(GuestPath.joined($0.point)) }))
+                rows.append(
+                    (volume, summary, mount.map { GuestName.escaped(GuestPath.joined($0.point)) })
+                )
             }
         }
         guard !rows.isEmpty else {
@@ -40,10 +42,16 @@ struct UsageCommand: ParsableCommand {
         }
         var output = StandardOutput()
         if !options.json {
-            try output.line("Volume              Type        Size        Used   Available  Use  Inodes  Mounted at")
+            try output.line(
+                "Volume              Type        Size        Used   Available  Use  Inodes  Mounted at"
+            )
         }
         for row in rows {
-            try output.write(options.json ? json(row.volume, row.summary, row.point) : line(row.volume, row.summary, row.point))
+            try output.write(
+                options.json
+                    ? json(row.volume, row.summary, row.point)
+                    : line(row.volume, row.summary, row.point)
+            )
         }
         try output.flush()
         options.report(on: instance)
@@ -62,7 +70,10 @@ struct UsageCommand: ParsableCommand {
             json.member("used", used(summary))
             json.member("available", summary.availableBytes)
             json.member("inodes", summary.totalInodes)
-            json.member("inodes_used", summary.totalInodes - min(summary.freeInodes, summary.totalInodes))
+            json.member(
+                "inodes_used",
+                summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
+            )
             if let point { json.member("mounted_at", point) }
         }
         json.endLine()

@@ -13,7 +13,9 @@ package enum StandardStream: CInt, Sendable {
     /// The width of its terminal in columns; nil where it is none.
     package var columns: Int? {
         var size = winsize()
-        guard unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        guard unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+            return nil
+        }
         return Int(size.ws_col)
     }
 
@@ -23,10 +25,16 @@ package enum StandardStream: CInt, Sendable {
         while done < bytes.count {
             let written = retrying {
                 unsafe bytes.withUnsafeBytes { bytes in
-                    unsafe Glibc.write(rawValue, bytes.baseAddress?.advanced(by: done), bytes.count - done)
+                    unsafe Glibc.write(
+                        rawValue,
+                        bytes.baseAddress?.advanced(by: done),
+                        bytes.count - done
+                    )
                 }
             }
-            guard written >= 0 else { throw .last("write", self == .output ? "standard output" : "standard error") }
+            guard written >= 0 else {
+                throw .last("write", self == .output ? "standard output" : "standard error")
+            }
             done += written
         }
     }

@@ -49,7 +49,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "2026", "2026-02-30", "2026-13-01", "2026-01-01T25:00:00Z", "2026-01-01x"])
+    @Test(arguments: [
+        "", "2026", "2026-02-30", "2026-13-01", "2026-01-01T25:00:00Z", "2026-01-01x",
+    ])
     func `what is no time is refused`(text: String) {
         #expect(Timestamp(iso8601: text) == nil)
     }

@@ -62,6 +62,11 @@ public struct AttachedDisk: Sendable {
         self.descriptors = descriptors
     }
 
+    /// The open files of all layers, the image itself first; empty where one has none.
+    package var hostFiles: [FileDescriptor] {
+        descriptors.contains { $0 == nil } ? [] : descriptors.compactMap(\.self)
+    }
+
     /// The open file of layer `layer`, for sending bytes from it without copying them.
     ///
     /// Offsets are those that ``BlockRun/Origin/file(layer:offset:)`` gives.

@@ -33,7 +33,9 @@ package struct Target: Equatable, Sendable {
             )
         }
         guard kind == .directory else {
-            disks = [DiskFile(name: path.split(separator: "/").last.map(String.init) ?? path, path: path)]
+            disks = [
+                DiskFile(name: path.split(separator: "/").last.map(String.init) ?? path, path: path)
+            ]
             return
         }
         let names: [String]
