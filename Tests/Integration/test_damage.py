@@ -55,7 +55,9 @@ def small(tmp_path_factory):
              made[name])
     for name, table in {
         "gpt": "label: gpt\n2048,4096,L\n6144,2048,L\n,,L\n",
-        "mbr": "label: dos\n2048,4096,L\n6144,8000,E\n8192,1000,L\n10240,1000,L\n,,S\n",
+        "mbr": "label: dos\n1: start=2048, size=4096, type=83\n"
+        "2: start=6144, size=8192, type=5\n5: start=8192, size=1000, type=83\n"
+        "6: start=10240, size=1000, type=83\n3: start=16384, type=82\n",
     }.items():
         made[name] = directory / name
         shutil.copy(made["ext2"], directory / "part")
