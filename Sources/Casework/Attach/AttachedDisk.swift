@@ -1,8 +1,8 @@
-package import DiskFormats
+public import DiskFormats
 package import Linux
 
 /// The formats of layers that are read here.
-package enum ImageFormat: String, Sendable, CaseIterable {
+public enum ImageFormat: String, Sendable, CaseIterable {
     /// The file is the disk, byte for byte.
     case raw
     /// A QEMU copy-on-write image, version 2 or 3.
@@ -10,19 +10,19 @@ package enum ImageFormat: String, Sendable, CaseIterable {
 }
 
 /// One file of a disk's chain.
-package struct DiskLayer: Sendable {
+public struct DiskLayer: Sendable {
     /// The path by which it was found.
-    package let path: String
+    public let path: String
     /// The path by which the kernel knows it, free of symbolic links.
-    package let realPath: String
+    public let realPath: String
     /// How it is read.
-    package let format: ImageFormat
+    public let format: ImageFormat
     /// The size of the disk that it describes, in bytes.
-    package let virtualSize: UInt64
+    public let virtualSize: UInt64
     /// The size of the file in bytes.
-    package let fileSize: UInt64
+    public let fileSize: UInt64
     /// Bytes that are allocated for the file.
-    package let allocatedBytes: UInt64
+    public let allocatedBytes: UInt64
     /// Which file it is.
     package let identity: FileStatus.Identity
 }
@@ -31,19 +31,19 @@ package struct DiskLayer: Sendable {
 ///
 /// Each file was opened once; what was checked is what is read. QEMU's read locks are held for as
 /// long as this value, or its source, lives.
-package struct AttachedDisk: Sendable {
+public struct AttachedDisk: Sendable {
     /// The base name of the image.
-    package let name: String
+    public let name: String
     /// The path as it was given.
-    package let path: String
+    public let path: String
     /// The format of the top layer.
-    package let format: ImageFormat
+    public let format: ImageFormat
     /// The files, the image itself first.
-    package let layers: [DiskLayer]
+    public let layers: [DiskLayer]
     /// The guest's disk; runs give layers by their index in ``layers``.
-    package let source: any BlockSource
+    public let source: any BlockSource
     /// What a user ought to know, a sentence each.
-    package let warnings: [String]
+    public let warnings: [String]
     private let descriptors: [FileDescriptor?]
 
     init(
@@ -60,6 +60,11 @@ package struct AttachedDisk: Sendable {
         self.source = source
         self.warnings = warnings
         self.descriptors = descriptors
+    }
+
+    /// The open files of all layers, the image itself first; empty where one has none.
+    package var hostFiles: [FileDescriptor] {
+        descriptors.contains { $0 == nil } ? [] : descriptors.compactMap(\.self)
     }
 
     /// The open file of layer `layer`, for sending bytes from it without copying them.

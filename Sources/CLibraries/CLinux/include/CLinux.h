@@ -4,6 +4,8 @@
 // System calls that Swift cannot import: variadic ones, those without a libc function, and macros.
 // Each returns what the call returns; -1 leaves the reason in errno.
 
+#include "CLinuxTree.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/types.h>
