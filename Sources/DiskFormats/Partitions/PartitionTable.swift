@@ -58,23 +58,28 @@ public struct PartitionTable: Sendable, Equatable {
             return GPTReader(disk, protectedBy: record).read()
         }
         if let record, record.isPlausible, !record.isEmpty,
-            try !VolumeSignature.hasVolumeBootSector(disk)
+            !VolumeSignature.hasVolumeBootSector(disk)
         {
             return MBRReader(disk, record).read()
         }
-        return try withoutEntries(disk, record)
+        return withoutEntries(disk, record)
     }
 
     /// The table of a disk whose first sector lists no partition.
     private static func withoutEntries(
         _ disk: any BlockSource,
         _ record: MasterBootRecord?
-    ) throws(DiskError) -> PartitionTable {
+    ) -> PartitionTable {
         // A new file system on the whole disk often leaves the second copy of a GPT at its end.
         var table = GPTReader(disk, protectedBy: nil).read()
         let isListed = table.kind == .gpt
         guard isListed || record?.isPlausible == true else { return PartitionTable(kind: .none) }
-        guard try VolumeSignature.probe(disk).isEmpty else { return PartitionTable(kind: .none) }
+        do throws(DiskError) {
+            let signatures = try VolumeSignature.probe(disk)
+            guard signatures.isEmpty else { return PartitionTable(kind: .none) }
+        } catch {
+            table.problems.append(error)
+        }
         if isListed {
             table.problems.insert(
                 DiskError(
@@ -87,6 +92,7 @@ public struct PartitionTable: Sendable, Equatable {
             )
             return table
         }
-        return PartitionTable(kind: .mbr, identifier: record?.identifier ?? "")
+        let identifier = record?.identifier ?? ""
+        return PartitionTable(kind: .mbr, identifier: identifier, problems: table.problems)
     }
 }

@@ -25,10 +25,11 @@ enum NTFSSignature: SignatureFamily {
             let recordSize = recordSize(try raw.u8(at: 0x40), clusterSize: clusterSize)
         else { return nil }
         let place = table.multipliedReportingOverflow(by: clusterSize)
-        guard !place.overflow, place.partialValue < volume.byteCount else { return nil }
+        let third = place.partialValue.addingReportingOverflow(volumeRecord * UInt64(recordSize))
+        guard !place.overflow, !third.overflow else { return nil }
         let first = try volume.bytes(at: place.partialValue, count: 4)
         let record = try volume.bytes(
-            at: place.partialValue + volumeRecord * UInt64(recordSize),
+            at: third.partialValue,
             count: recordSize
         )
         guard first == Array("FILE".utf8), record.starts(with: first) else { return nil }

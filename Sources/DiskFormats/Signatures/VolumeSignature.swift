@@ -55,9 +55,9 @@ public struct VolumeSignature: Sendable, Equatable {
     ///
     /// Throws what the source reported where bytes could not be read and nothing else was found.
     public static func probe(_ volume: any BlockSource) throws(DiskError) -> [VolumeSignature] {
-        let reader = try VolumeReader(volume)
+        let reader = VolumeReader(volume)
         var found: [VolumeSignature] = []
-        var failure: DiskError?
+        var failure = reader.failure
         for family in families {
             do throws(DiskError) {
                 if let signature = try family.probe(reader) { found.append(signature) }
@@ -90,20 +90,14 @@ public struct VolumeSignature: Sendable, Equatable {
 
     /// Whether the volume begins with the boot sector of FAT, exFAT or NTFS.
     ///
-    /// Those end in 55 AA like a partition table, and are none.
-    package static func hasVolumeBootSector(_ volume: any BlockSource) throws(DiskError) -> Bool {
-        let reader = try VolumeReader(volume)
+    /// Those end in 55 AA like a partition table, and are none. One whose volume cannot be read as
+    /// far as recognising it needs does not count.
+    package static func hasVolumeBootSector(_ volume: any BlockSource) -> Bool {
+        let reader = VolumeReader(volume)
         let bootSectors: [any SignatureFamily.Type] = [
             FATSignature.self, ExFATSignature.self, NTFSSignature.self, BitLockerSignature.self,
         ]
-        for family in bootSectors {
-            do throws(DiskError) {
-                if try family.probe(reader) != nil { return true }
-            } catch  where error.reason == .truncated {
-                continue
-            }
-        }
-        return false
+        return bootSectors.contains { (try? $0.probe(reader)).flatMap { $0 } != nil }
     }
 }
 
@@ -116,20 +110,29 @@ protocol SignatureFamily: SendableMetatype {
 }
 
 /// Reads a volume for signatures: the beginning, where nearly all of them stand, only once.
+///
+/// Where a part of the beginning cannot be read, each structure is read on its own, so that only
+/// those are lost that stand there.
 package struct VolumeReader: Sendable {
     /// The end of the last structure that has a fixed place (the superblock of btrfs).
     private static let headByteCount = 0x11000
 
     package let volume: any BlockSource
     package var byteCount: UInt64 { volume.byteCount }
+    /// Why the beginning could not be read as a whole; nil where it could.
+    package let failure: DiskError?
     private let head: [UInt8]
 
-    package init(_ volume: any BlockSource) throws(DiskError) {
+    package init(_ volume: any BlockSource) {
         self.volume = volume
-        self.head = try volume.bytes(
-            at: 0,
-            count: Int(min(volume.byteCount, UInt64(Self.headByteCount)))
-        )
+        let count = Int(min(volume.byteCount, UInt64(Self.headByteCount)))
+        do throws(DiskError) {
+            self.head = try volume.bytes(at: 0, count: count)
+            self.failure = nil
+        } catch {
+            self.head = []
+            self.failure = error
+        }
     }
 
     /// Exactly `count` bytes at `offset`; ``DiskError/Reason/truncated`` where they pass the end.
@@ -140,9 +143,17 @@ package struct VolumeReader: Sendable {
         return Array(head[Int(offset)..<Int(offset) + count])
     }
 
-    /// Whether the bytes at `offset` are exactly `expected`; false where the volume ends before.
+    /// Whether the bytes at `offset`, within the beginning, are exactly `expected`.
+    ///
+    /// False where the volume ends before, or cannot be read.
     package func matches(_ expected: StaticString, at offset: Int) -> Bool {
-        let span = head.span
-        return span.raw.matches(expected, at: offset)
+        if failure == nil {
+            let span = head.span
+            return span.raw.matches(expected, at: offset)
+        }
+        let count = expected.utf8CodeUnitCount
+        guard let bytes = try? volume.bytes(at: UInt64(offset), count: count) else { return false }
+        let span = bytes.span
+        return span.raw.matches(expected, at: 0)
     }
 }

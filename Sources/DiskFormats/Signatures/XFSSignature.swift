@@ -55,7 +55,7 @@ enum XFSSignature: SignatureFamily {
         _ volume: VolumeReader
     ) throws(DiskError) -> Bool {
         let version = try raw.be(UInt16.self, at: 100)
-        guard version & 0xF == 5 else { return true }
+        guard version & 0xF == 5 else { return (1...4).contains(version & 0xF) }
         guard version & 0x8000 != 0, try raw.be(UInt32.self, at: 200) & 0x100 != 0 else {
             return false
         }
