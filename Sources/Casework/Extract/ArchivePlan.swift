@@ -22,15 +22,13 @@ final class ArchivePlan {
     /// Turns a batch into jobs; false once the pipeline is stopped.
     func add(_ batch: PlannedBatch) -> Bool {
         notes += batch.notes
-        for item in batch.directories { guard add(item, bytes: 0) else { return false } }
-        for item in batch.files {
+        for item in batch.items {
             if let bytes = item.bytesWhereSmall(Self.jobBytes) {
                 guard add(item, bytes: bytes) else { return false }
             } else {
                 guard flush(), addLong(item) else { return false }
             }
         }
-        for item in batch.others { guard add(item, bytes: 0) else { return false } }
         return flush()
     }
 
@@ -174,6 +172,7 @@ extension Extraction {
 extension PlannedItem {
     /// Its content in bytes where the file is small enough to be made in one go.
     fileprivate func bytesWhereSmall(_ most: UInt64) -> UInt64? {
+        guard inode.type == .regular, linkTo == nil else { return 0 }
         guard inode.size <= ExtentWindows.firstLength, extents.count <= 1_024 else { return nil }
         let bytes = extents.reduce(UInt64(0)) { $1.hasData ? $0 + $1.length : $0 }
         return bytes <= most ? bytes : nil

@@ -58,13 +58,15 @@ final class DirectoryExtraction {
     /// Writes a batch; false ends the extraction.
     private func write(_ batch: PlannedBatch, _ target: TargetDirectory) -> Bool {
         for note in batch.notes { report.add(note) }
-        for item in batch.directories where goesOn { makeDirectory(item, target) }
-        for (index, item) in batch.files.enumerated() where goesOn {
-            reader(item).readAhead(upcoming(batch.files, from: index))
-            writeFile(item, target)
-        }
-        for item in batch.others where goesOn {
-            if item.linkTo != nil { makeHardLink(item, target) } else { hold(item, &links) }
+        for (index, item) in batch.items.enumerated() where goesOn {
+            switch item.inode.type {
+            case .directory: makeDirectory(item, target)
+            case .regular where item.linkTo != nil: makeHardLink(item, target)
+            case .regular:
+                reader(item).readAhead(upcoming(batch.items, from: index))
+                writeFile(item, target)
+            default: hold(item, &links)
+            }
         }
         return goesOn
     }

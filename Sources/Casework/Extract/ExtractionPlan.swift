@@ -14,23 +14,28 @@ struct PlannedItem: Sendable {
     var linkTo: [UInt8]?
     /// Of a symbolic link, its target.
     var target: [UInt8] = []
+    /// Items of one run stand side by side in one directory and may change places.
+    var run = 0
 
-    /// Where on the volume its first byte stands.
+    /// Where on the volume its first byte stands; what has no content comes after what has, and so
+    /// a further name after the first.
     var place: UInt64 {
+        guard inode.type == .regular, linkTo == nil else { return .max }
         for extent in extents { if case .volume(let offset) = extent.content { return offset } }
         return 0
     }
 }
 
-/// What is written at one time: directories as met, files as they lie on the volume, then the rest.
+/// What is written at one time: depth-first, the files of a directory as they lie on the volume.
+///
+/// Depth-first, because programs that unpack an archive give a directory its time and permissions
+/// as soon as an entry comes that is not below it.
 struct PlannedBatch: Sendable {
-    var directories: [PlannedItem] = []
-    var files: [PlannedItem] = []
-    var others: [PlannedItem] = []
+    var items: [PlannedItem] = []
     var notes: [Note] = []
     var pathBytes = 0
 
-    var count: Int { directories.count + files.count + others.count }
+    var count: Int { items.count }
     /// Large enough to bring files into a good order, small enough to be held in memory.
     var isFull: Bool { count >= 8_192 || pathBytes > 4 << 20 || notes.count > 1_024 }
 }
@@ -44,6 +49,8 @@ struct ExtractionPlanner {
     private var batch = PlannedBatch()
     private var linked: [UInt64: [UInt8]] = [:]
     private var root = 0
+    private var siblings = 0
+    private var depth = -1
     private var fileCount = 0
     private var byteCount: UInt64 = 0
     private(set) var reachedLimit = false
@@ -87,7 +94,7 @@ struct ExtractionPlanner {
             return true
         }
         if !start.name.isEmpty || inode.type != .directory {
-            guard visit(start.name, inode) else { return false }
+            guard visit(start.name, inode, depth: -1) else { return false }
         }
         guard inode.type == .directory else { return true }
         return walk(start)
@@ -120,7 +127,7 @@ struct ExtractionPlanner {
             note(.problem(extraction.guestPath(path, root: root), .disk(error), nil))
             return flushIfFull() ? .skip : .stop
         case .success(let inode):
-            return visit(path, inode) ? .enter : .stop
+            return visit(path, inode, depth: item.depth) ? .enter : .stop
         }
     }
 
@@ -141,14 +148,14 @@ extension ExtractionPlanner {
 
     private mutating func flush() -> Bool {
         guard batch.count > 0 || !batch.notes.isEmpty else { return true }
-        batch.files = batch.files.sortedByPlace()
+        batch.items = batch.items.sortedByPlace()
         let full = batch
         batch = PlannedBatch()
         return deliver(full) && !cancellation.isSet
     }
 
     /// Plans one file; false ends the walk.
-    private mutating func visit(_ path: [UInt8], _ inode: Inode) -> Bool {
+    private mutating func visit(_ path: [UInt8], _ inode: Inode, depth: Int) -> Bool {
         if cancellation.isSet { return false }
         if let most = extraction.options.maximumFiles, fileCount >= most {
             note(.skipped(extraction.guestPath(path, root: root), .filesLimit))
@@ -156,7 +163,9 @@ extension ExtractionPlanner {
             return false
         }
         let before = batch.count
-        plan(PlannedItem(root: root, path: path, inode: inode))
+        if depth != self.depth || inode.type == .directory { siblings += 1 }
+        self.depth = inode.type == .directory ? -2 : depth
+        plan(PlannedItem(root: root, path: path, inode: inode, run: siblings))
         if batch.count > before {
             fileCount += 1
             batch.pathBytes += path.count
@@ -166,14 +175,14 @@ extension ExtractionPlanner {
 
     private mutating func plan(_ item: PlannedItem) {
         switch item.inode.type {
-        case .directory: batch.directories.append(item)
+        case .directory: batch.items.append(item)
         case .regular: planFile(item)
         case .symbolicLink: planLink(item)
         case .socket: skip(item, .socket)
         case .fifo where !takesDevices: skip(item, .fifo)
         case .characterDevice where !takesDevices, .blockDevice where !takesDevices:
             skip(item, .device)
-        case .fifo, .characterDevice, .blockDevice: batch.others.append(item)
+        case .fifo, .characterDevice, .blockDevice: batch.items.append(item)
         }
     }
 
@@ -186,7 +195,7 @@ extension ExtractionPlanner {
         do throws(DiskError) {
             item.target = try extraction.roots[root].fileSystem.linkTarget(of: item.inode.number)
             batch.pathBytes += item.target.count
-            batch.others.append(item)
+            batch.items.append(item)
         } catch {
             note(.problem(extraction.guestPath(item.path, root: root), .disk(error), nil))
         }
@@ -202,7 +211,7 @@ extension ExtractionPlanner {
         if item.inode.linkCount > 1 {
             if let first = linked[item.inode.number] {
                 item.linkTo = first
-                return batch.others.append(item)
+                return batch.items.append(item)
             }
         }
         let window = min(item.inode.size, ExtentWindows.firstLength)
@@ -212,7 +221,7 @@ extension ExtractionPlanner {
         if item.inode.linkCount > 1, linked.count < Self.linkedMax {
             linked[item.inode.number] = item.path
         }
-        batch.files.append(item)
+        batch.items.append(item)
     }
 
     private mutating func isWithinBytes(_ item: PlannedItem) -> Bool {
@@ -229,10 +238,10 @@ extension ExtractionPlanner {
 }
 
 extension [PlannedItem] {
-    /// In the order in which the first bytes stand on the volume.
+    /// Within each run in the order in which the first bytes stand on the volume.
     fileprivate func sortedByPlace() -> [PlannedItem] {
-        var order = indices.map { (place: self[$0].place, index: $0) }
-        order.sort { $0.place == $1.place ? $0.index < $1.index : $0.place < $1.place }
+        var order = indices.map { (run: self[$0].run, place: self[$0].place, index: $0) }
+        order.sort { ($0.run, $0.place, $0.index) < ($1.run, $1.place, $1.index) }
         return order.map { self[$0.index] }
     }
 }

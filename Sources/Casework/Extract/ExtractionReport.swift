@@ -111,12 +111,26 @@ extension ExtractionReport {
             guard skipped.count < Self.notesMax else { return omittedNotes += 1 }
             skipped.append(Skipped(path: path, reason: reason))
         case .problem(let path, let failure, let range):
+            if let last = problems.last, let joined = last.joined(path, range) {
+                return problems[problems.count - 1] = joined
+            }
             guard problems.count < Self.notesMax else { return omittedNotes += 1 }
             problems.append(Problem(path: path, failure: failure, range: range))
         case .partial(let path):
+            guard partial.last != path else { return }
             guard partial.count < Self.notesMax else { return omittedNotes += 1 }
             partial.append(path)
         }
+    }
+}
+
+extension ExtractionReport.Problem {
+    /// One problem of this range and the one that follows in the same file, where they touch.
+    fileprivate func joined(_ path: [UInt8], _ next: Range<UInt64>?) -> Self? {
+        guard let range, let next, range.upperBound == next.lowerBound, path == self.path else {
+            return nil
+        }
+        return Self(path: path, failure: failure, range: range.lowerBound..<next.upperBound)
     }
 }
 
