@@ -87,7 +87,9 @@ extension Ext4FileSystem {
     }
 
     /// Calls `body` with the verified bytes that hold entries, block after block, until it returns
-    /// false. What cannot be read is added to `problems`.
+    /// false.
+    ///
+    /// What cannot be read is added to `problems`.
     func forEachBlock(
         of node: Ext4Node,
         problems: inout [DiskError],
