@@ -112,21 +112,34 @@ struct FileImage: BlockSource {
     }
 }
 
+/// A disk with some of its bytes replaced.
+struct PatchedDisk: BlockSource {
+    let base: any BlockSource
+    let patch: [UInt8]
+    let offset: UInt64
+
+    var byteCount: UInt64 { base.byteCount }
+
+    func read(into buffer: inout MutableRawSpan, at start: UInt64) throws(DiskError) {
+        try base.read(into: &buffer, at: start)
+        let end = start + UInt64(buffer.byteCount)
+        let from = max(start, offset)
+        let to = min(end, offset + UInt64(patch.count))
+        guard from < to else { return }
+        let span = patch.span
+        let part = span.raw.extracting(Int(from - offset)..<Int(to - offset))
+        buffer.copy(part, to: Int(from - start))
+    }
+
+    func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
+        try base.run(at: offset, limit: limit)
+    }
+}
+
 extension BlockSource {
     /// The same disk with `bytes` at `offset`.
-    func patched(_ bytes: [UInt8], at offset: Int) throws -> OverlaySource {
-        let first = offset / 512
-        let last = (offset + bytes.count - 1) / 512
-        var blocks: [UInt64: [UInt8]] = [:]
-        for number in first...last {
-            var block = try self.bytes(at: UInt64(number * 512), count: 512)
-            for index in 0..<512 {
-                let source = number * 512 + index - offset
-                if bytes.indices.contains(source) { block[index] = bytes[source] }
-            }
-            blocks[UInt64(number)] = block
-        }
-        return OverlaySource(self, blockSize: 512, blocks: blocks)
+    func patched(_ bytes: [UInt8], at offset: Int) throws -> PatchedDisk {
+        PatchedDisk(base: self, patch: bytes, offset: UInt64(offset))
     }
 
     /// The first `count` bytes of the disk.
