@@ -80,7 +80,7 @@ struct PartitionDamageTests {
             let damaged = try PartitionTable.read(image.patched([0xA5], at: 570))
             #expect(damaged.partitions == whole.partitions)
             #expect(damaged.problems.last?.offset == 4 << 20 - 512)
-            let erased = try image.patched([UInt8](repeating: 0, count: 512), at: 512)
+            let erased = image.patched([UInt8](repeating: 0, count: 512), at: 512)
             #expect(try PartitionTable.read(erased).partitions == whole.partitions)
         }
     }
@@ -105,7 +105,7 @@ struct PartitionDamageTests {
     @Test func `two damaged copies give no partitions and two reasons`() throws {
         try PartitionLab.withImage(Self.gpt) { image, _ in
             let last = Int(image.byteCount) - 512
-            let disk = try image.patched([0xA5], at: 570).patched([0xA5], at: last + 60)
+            let disk = image.patched([0xA5], at: 570).patched([0xA5], at: last + 60)
             let table = try PartitionTable.read(disk)
             #expect(table.kind == .gpt && table.partitions == [])
             #expect(table.problems.map(\.reason) == [.badChecksum, .badChecksum])
@@ -163,7 +163,7 @@ struct PartitionDamageTests {
                 let span = entries.span
                 let checksum = Self.little(crc32(unsafe span.bytes))
                 let header = try Self.header(of: image, 88, checksum)
-                let disk = try image.patched(header + entries, at: 512)
+                let disk = image.patched(header + entries, at: 512)
                 try Self.checkPromises(disk)
                 let table = try PartitionTable.read(disk)
                 let problems = table.problems.map { "\($0.structure): \($0.detail)" }
@@ -279,7 +279,7 @@ struct PartitionDamageTests {
             for offset in places {
                 let byte = try image.bytes(at: UInt64(offset), count: 1)[0]
                 for value in [0, 0xFF, byte ^ 1, byte ^ 0x80] where value != byte {
-                    let disk = try image.patched([value], at: offset)
+                    let disk = image.patched([value], at: offset)
                     try Self.checkPromises(disk)
                     // Both copies are guarded by checksums: either the same answer or none.
                     let table = try PartitionTable.read(disk)
