@@ -112,23 +112,21 @@ struct FileImage: BlockSource {
     }
 }
 
-/// A disk with some of its bytes replaced.
-struct PatchedDisk: BlockSource {
+/// A disk of which some bytes are others.
+struct PatchedImage: BlockSource {
     let base: any BlockSource
     let patch: [UInt8]
-    let offset: UInt64
-
+    let place: Int
     var byteCount: UInt64 { base.byteCount }
 
-    func read(into buffer: inout MutableRawSpan, at start: UInt64) throws(DiskError) {
-        try base.read(into: &buffer, at: start)
-        let end = start + UInt64(buffer.byteCount)
-        let from = max(start, offset)
-        let to = min(end, offset + UInt64(patch.count))
-        guard from < to else { return }
-        let span = patch.span
-        let part = span.raw.extracting(Int(from - offset)..<Int(to - offset))
-        buffer.copy(part, to: Int(from - start))
+    func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
+        try base.read(into: &buffer, at: offset)
+        let first = max(place, Int(offset))
+        let last = min(place + patch.count, Int(offset) + buffer.byteCount)
+        guard first < last else { return }
+        let part = Array(patch[first - place..<last - place])
+        let span = part.span
+        unsafe buffer.copy(span.bytes, to: first - Int(offset))
     }
 
     func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
@@ -138,8 +136,8 @@ struct PatchedDisk: BlockSource {
 
 extension BlockSource {
     /// The same disk with `bytes` at `offset`.
-    func patched(_ bytes: [UInt8], at offset: Int) throws -> PatchedDisk {
-        PatchedDisk(base: self, patch: bytes, offset: UInt64(offset))
+    func patched(_ bytes: [UInt8], at offset: Int) -> PatchedImage {
+        PatchedImage(base: self, patch: bytes, place: offset)
     }
 
     /// The first `count` bytes of the disk.
