@@ -66,14 +66,22 @@ let package = Package(
             dependencies: ["GloveboxCommands", argumentParser],
             swiftSettings: strict
         ),
+        .target(
+            name: "TestSupport",
+            dependencies: ["DiskFormats"],
+            path: "Tests/Support",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "DiskFormatsTests",
-            dependencies: ["DiskFormats"],
+            dependencies: ["DiskFormats", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "CaseworkTests",
-            dependencies: ["Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile"],
+            dependencies: [
+                "Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile", "TestSupport",
+            ],
             swiftSettings: strict
         ),
     ]

@@ -1,4 +1,6 @@
+internal import GloveboxCommands
+
 @main
 struct GloveboxProgram {
-    static func main() {}
+    static func main() { CommandLineProgram.main() }
 }

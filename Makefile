@@ -1,0 +1,71 @@
+# What one does with Glovebox. `make` alone prints this list.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SCRIPTS := Scripts
+# Found when a recipe first needs it, not when make starts.
+FIND_SWIFT = swift=$$($(SCRIPTS)/find-swift)
+PYTHON ?= /usr/bin/python3
+RELEASE = .build/release/glovebox
+RELEASE_FLAGS = -c release --static-swift-stdlib --product glovebox
+FORMATTED = Package.swift Sources Tests Examples
+SECONDS_EACH ?= 10
+export SWIFT
+
+.DEFAULT_GOAL := help
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make install takes PREFIX=$(PREFIX) and DESTDIR="
+
+all: build ## the same as build
+
+build: ## build the release program, .build/release/glovebox
+	@$(SCRIPTS)/install-packages build
+	@$(FIND_SWIFT) && "$$swift" build $(RELEASE_FLAGS)
+
+demo: ## make a broken instance, look into it, take files out
+	@$(SCRIPTS)/install-packages demo
+	@$(SCRIPTS)/demo
+
+test: ## run every test: Swift Testing, then pytest over the program
+	@$(SCRIPTS)/install-packages test
+	@$(SCRIPTS)/run-tests
+
+format: ## format the Swift sources in place
+	@$(FIND_SWIFT) && "$$swift" format -i -r -p $(wildcard $(FORMATTED))
+
+format-check: ## fail where a Swift source is not formatted
+	@$(FIND_SWIFT) && "$$swift" format lint --strict -r -p $(wildcard $(FORMATTED))
+	@echo "format-check: all sources are formatted"
+
+install: ## install the program (as root, what `make build` made)
+	@test -x $(RELEASE) || $(MAKE) --no-print-directory build
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 $(RELEASE) "$(DESTDIR)$(PREFIX)/bin/glovebox"
+
+uninstall: ## remove what `make install` installed
+	rm -f "$(DESTDIR)$(PREFIX)/bin/glovebox"
+
+soak: build ## the tests that take long: every truncation, many more random corruptions
+	@$(SCRIPTS)/install-packages test
+	@GLOVEBOX_SOAK=1 $(PYTHON) -m pytest -q Tests/Integration
+
+bench: build ## measure against the peers (Benchmarks/README.md)
+	@$(SCRIPTS)/install-packages bench
+	@Benchmarks/run
+
+fuzz: ## run each fuzz target for SECONDS_EACH seconds
+	@$(SCRIPTS)/install-packages build
+	@SECONDS_EACH=$(SECONDS_EACH) Fuzz/run
+
+fixtures-table: build ## compare with foreign tools on every fixture; writes docs/fixtures.md
+	@$(SCRIPTS)/install-packages test
+	@Fixtures/compare
+
+clean: ## remove everything that was built
+	rm -rf .build
+
+.PHONY: help all build demo test format format-check install uninstall soak bench fuzz \
+	fixtures-table clean

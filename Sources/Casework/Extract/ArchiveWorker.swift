@@ -1,0 +1,219 @@
+internal import ArchiveFile
+internal import DiskFormats
+internal import Linux
+
+/// An encoder that several functions of one thread share.
+final class EncoderBox {
+    private var encoder: ArchiveEncoder
+
+    init() throws(ArchiveError) { encoder = try ArchiveEncoder() }
+
+    func header(of entry: ArchiveEntry) throws(ArchiveError) -> [UInt8] {
+        try encoder.withHeader(of: entry) { $0.array }
+    }
+
+    func append(_ entry: ArchiveEntry, to buffer: TransferBuffer) throws(ArchiveError) {
+        try encoder.withHeader(of: entry) { buffer.append($0) }
+    }
+}
+
+/// Makes parts of an archive from jobs; for one thread.
+final class ArchiveWorker {
+    private let extraction: Extraction
+    private let cancellation: CancellationFlag
+    private let encoder: EncoderBox
+    private let readers: [ContentReader]
+
+    init(_ extraction: Extraction, _ cancellation: CancellationFlag) throws(ArchiveError) {
+        self.extraction = extraction
+        self.cancellation = cancellation
+        self.encoder = try EncoderBox()
+        self.readers = extraction.roots.map { ContentReader($0.fileSystem.volume) }
+    }
+
+    /// Works until the pipeline ends.
+    static func run(
+        _ extraction: Extraction,
+        _ cancellation: CancellationFlag,
+        _ pipeline: ArchivePipeline
+    ) {
+        do throws(ArchiveError) {
+            let worker = try ArchiveWorker(extraction, cancellation)
+            while let (number, job, buffer) = pipeline.take() {
+                pipeline.put(worker.make(job, buffer), number: number)
+            }
+        } catch {
+            while let (number, _, buffer) = pipeline.take() {
+                pipeline.put(ArchivePiece(buffer: buffer, failure: .archive(error)), number: number)
+            }
+        }
+    }
+
+    private func make(_ job: ArchiveJob, _ buffer: TransferBuffer) -> ArchivePiece {
+        var piece = ArchivePiece(buffer: buffer, notes: job.notes)
+        switch job.work {
+        case nil: break
+        case .entries(let items)?:
+            for index in items.indices {
+                if cancellation.isSet { break }
+                make(items, index, &piece)
+            }
+            piece.latest = items.last
+        case .content(let item, let header, let parts, let padding, let isLast)?:
+            let span = header.span
+            buffer.append(span.raw)
+            var losses: [ContentReader.Loss] = []
+            for part in parts where !cancellation.isSet {
+                readers[item.root].append(part, to: buffer) { losses.append($0) }
+                piece.bytes += part.length
+            }
+            buffer.appendZeros(padding)
+            note(losses, of: item, &piece)
+            piece.files = isLast ? 1 : 0
+            piece.latest = item
+        }
+        return piece
+    }
+
+    private func note(
+        _ losses: [ContentReader.Loss],
+        of item: PlannedItem,
+        _ piece: inout ArchivePiece
+    ) {
+        guard !losses.isEmpty else { return }
+        let path = extraction.guestPath(item.path, root: item.root)
+        for loss in losses.joined() {
+            piece.notes.append(.problem(path, .disk(loss.error), loss.range))
+        }
+        piece.notes.append(.partial(path))
+    }
+
+    private func make(_ items: [PlannedItem], _ index: Int, _ piece: inout ArchivePiece) {
+        let item = items[index]
+        let before = piece.buffer.count
+        do throws(ArchiveError) {
+            if item.inode.type == .regular, item.linkTo == nil {
+                try makeFile(items, index, &piece)
+                piece.files += 1
+                return
+            }
+            guard let kind = item.kindWithoutContent else { return }
+            let entry = ArchiveEntry(item, kind, extraction, &piece.notes)
+            try encoder.append(entry, to: piece.buffer)
+            switch kind {
+            case .directory: piece.directories += 1
+            case .hardLink: piece.files += 1
+            default: piece.other += 1
+            }
+        } catch {
+            piece.buffer.truncate(to: before)
+            let path = extraction.guestPath(item.path, root: item.root)
+            piece.notes.append(.problem(path, .archive(error), nil))
+        }
+    }
+
+    private func makeFile(
+        _ items: [PlannedItem],
+        _ index: Int,
+        _ piece: inout ArchivePiece
+    ) throws(ArchiveError) {
+        let item = items[index]
+        readers[item.root].readAhead(
+            items[index...].lazy.prefix { $0.root == item.root }
+                .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
+        )
+        let size = item.inode.size
+        var data = DataRanges()
+        data.add(item.extents)
+        var losses = item.extents.losses
+        let before = piece.buffer.count
+        let kind = ArchiveEntry.Kind.file(size: size, dataRanges: data.sparse(size: size))
+        var entry = ArchiveEntry(item, kind, extraction, &piece.notes)
+        try encoder.append(entry, to: piece.buffer)
+        let start = piece.buffer.count
+        var unread: [ContentReader.Loss] = []
+        for extent in item.extents where extent.hasData {
+            readers[item.root].append(extent, to: piece.buffer) { unread.append($0) }
+        }
+        if !unread.isEmpty {
+            // Once more with a map that leaves out what turned out to be unreadable.
+            piece.buffer.truncate(to: before)
+            let extents = item.extents.flatMap { $0.without(unread.map(\.range)) }
+            data = DataRanges()
+            data.add(extents)
+            entry.kind = .file(size: size, dataRanges: data.sparse(size: size))
+            losses = (losses + unread).sorted { $0.range.lowerBound < $1.range.lowerBound }
+            try encoder.append(entry, to: piece.buffer)
+            for extent in extents where extent.hasData {
+                readers[item.root].append(extent, to: piece.buffer) { _ in }
+            }
+        }
+        let count = unread.isEmpty ? UInt64(piece.buffer.count - start) : data.byteCount
+        piece.bytes += count
+        piece.buffer.appendZeros(ArchiveEncoder.padding(after: count))
+        note(losses, of: item, &piece)
+    }
+}
+
+extension FileExtent {
+    /// What remains of it outside `ranges`, which are in order.
+    fileprivate func without(_ ranges: [Range<UInt64>]) -> [FileExtent] {
+        var rest: [FileExtent] = []
+        var start = fileOffset
+        let end = fileOffset + length
+        for range in ranges where range.overlaps(start..<end) {
+            if range.lowerBound > start { rest.append(part(start..<range.lowerBound)) }
+            start = min(range.upperBound, end)
+        }
+        if start < end { rest.append(part(start..<end)) }
+        return rest
+    }
+}
+
+extension PlannedItem {
+    /// The kind of entry for everything that has no content of its own.
+    fileprivate var kindWithoutContent: ArchiveEntry.Kind? {
+        if let first = linkTo { return .hardLink(path: first) }
+        switch inode.type {
+        case .directory: return .directory
+        case .symbolicLink: return .symbolicLink(target: target)
+        case .fifo: return .fifo
+        case .characterDevice, .blockDevice:
+            return .device(
+                isBlock: inode.type == .blockDevice,
+                major: inode.device?.major ?? 0,
+                minor: inode.device?.minor ?? 0
+            )
+        case .regular, .socket: return nil
+        }
+    }
+}
+
+extension ArchiveEntry {
+    /// The entry of an item with its attributes; those that cannot be read are noted.
+    init(
+        _ item: PlannedItem,
+        _ kind: Kind,
+        _ extraction: Extraction,
+        _ notes: inout [Note]
+    ) {
+        let inode = item.inode
+        self.init(
+            path: item.path,
+            kind: kind,
+            permissions: inode.permissions,
+            user: inode.userID,
+            group: inode.groupID,
+            modified: (inode.modified.seconds, inode.modified.nanoseconds)
+        )
+        if case .hardLink = kind { return }
+        do throws(DiskError) {
+            let fileSystem = extraction.roots[item.root].fileSystem
+            let found = try fileSystem.extendedAttributes(of: inode.number)
+            attributes = found.map { ($0.name, $0.value) }
+        } catch {
+            let path = extraction.guestPath(item.path, root: item.root)
+            notes.append(.problem(path, .disk(error), nil))
+        }
+    }
+}

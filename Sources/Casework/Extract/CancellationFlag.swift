@@ -1,0 +1,15 @@
+internal import Synchronization
+
+/// Tells an extraction on another thread to stop.
+package final class CancellationFlag: Sendable {
+    private let flag = Atomic(false)
+
+    /// A flag that is not set.
+    package init() {}
+
+    /// Whether it was set.
+    package var isSet: Bool { flag.load(ordering: .relaxed) }
+
+    /// Sets it, for good; safe in a signal handler's thread.
+    package func set() { flag.store(true, ordering: .relaxed) }
+}

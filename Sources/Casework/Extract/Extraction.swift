@@ -1,0 +1,116 @@
+package import DiskFormats
+package import Linux
+
+/// Takes files out of file systems, into a directory or an archive.
+///
+/// Nothing is overwritten, nothing is written outside the destination, and what could not be taken
+/// out is in the report with its reason and, inside a file, with its exact range. Blocks the calling
+/// thread, on which `progress` is called as well.
+package struct Extraction: Sendable {
+    /// A file or directory to take out.
+    package struct Root: Sendable {
+        /// The file system that holds it.
+        package let fileSystem: any FileSystem
+        /// Its inode there.
+        package let inode: UInt64
+        /// Its path as the guest knows it, for the report.
+        package let guestPath: [UInt8]
+        /// Its path in the destination; empty puts what is in the directory directly there.
+        package let name: [UInt8]
+
+        /// Names what is taken out and where it goes.
+        package init(
+            _ fileSystem: any FileSystem,
+            inode: UInt64,
+            guestPath: [UInt8],
+            name: [UInt8]
+        ) {
+            self.fileSystem = fileSystem
+            self.inode = inode
+            self.guestPath = guestPath
+            self.name = name
+        }
+    }
+
+    /// Where files go.
+    package enum Sink: Sendable {
+        /// Beneath this directory, which is created where it is missing.
+        case directory(path: String)
+        /// Into a pax archive that is written to this descriptor from its position on.
+        case archive(FileDescriptor)
+    }
+
+    /// What bounds an extraction and what is kept.
+    package struct Options: Sendable {
+        /// Content in bytes, holes not counted; a file that would pass it is skipped.
+        package var maximumBytes: UInt64?
+        /// How many files, directories and others; the walk ends there.
+        package var maximumFiles: Int?
+        /// How many directories deep below a root.
+        package var maximumDepth = 4_096
+        /// Whether files get their owners; into a directory this needs root.
+        package var keepsOwners = false
+        /// Whether permissions and times are restored in a directory.
+        package var restoresMetadata = true
+        /// Whether attributes outside `user.` are set in a directory; archives hold them all.
+        package var keepsAllAttributes = false
+
+        /// The defaults: no limit but depth.
+        package init() {}
+    }
+
+    /// How far it is.
+    package struct Progress: Sendable {
+        /// Bytes of content that are done.
+        package var bytes: UInt64 = 0
+        /// Files, directories and others that are done.
+        package var files = 0
+        /// The path of the latest, as the guest knows it.
+        package var path: [UInt8] = []
+    }
+
+    /// What to take out.
+    package let roots: [Root]
+    /// Where to put it.
+    package let sink: Sink
+    /// Bounds and choices.
+    package let options: Options
+
+    /// Prepares; nothing happens yet.
+    package init(_ roots: [Root], to sink: Sink, options: Options = Options()) {
+        self.roots = roots
+        self.sink = sink
+        self.options = options
+    }
+
+    /// Carries it out, and says what became of each file.
+    ///
+    /// `progress` is called at most ten times a second. Where `cancellation` is set meanwhile, what
+    /// was begun is dropped, and an archive ends without the blocks that would end it.
+    package func run(
+        cancellation: CancellationFlag = CancellationFlag(),
+        progress: @escaping (Progress) -> Void = { _ in }
+    ) -> ExtractionReport {
+        FileDescriptor.withoutPipeSignal {
+            switch sink {
+            case .directory(let path):
+                DirectoryExtraction(self, cancellation, progress).run(into: path)
+            case .archive(let descriptor):
+                ArchiveExtraction(self, cancellation, progress).run(into: descriptor)
+            }
+        }
+    }
+}
+
+extension Extraction {
+    /// The path of an item as the guest knows it, from its path in the destination.
+    func guestPath(_ path: [UInt8], root: Int) -> [UInt8] {
+        let root = roots[root]
+        var rest = path[...]
+        if !root.name.isEmpty { rest = rest.dropFirst(root.name.count) }
+        rest = rest.drop { $0 == 0x2F }
+        if rest.isEmpty { return root.guestPath }
+        let slash: [UInt8] = root.guestPath.last == 0x2F ? [] : [0x2F]
+        return root.guestPath + slash + rest
+    }
+}

@@ -1,0 +1,96 @@
+public import DiskFormats
+internal import Synchronization
+
+/// A partition of a disk, or a whole disk that has none.
+///
+/// Its file system is opened when it is first asked for, and only once.
+public final class Volume: Sendable {
+    /// `disk:p1`, as in guest paths.
+    public let name: GuestPath.VolumeName
+    /// The entry of the partition table; nil for a whole disk.
+    public let partition: Partition?
+    /// The volume's bytes.
+    public let source: any BlockSource
+    private let journal: JournalPolicy
+    private let opened = Mutex<Result<any FileSystem, GloveboxError>?>(nil)
+    private let probed = Mutex<Result<[VolumeSignature], GloveboxError>?>(nil)
+
+    package init(
+        name: GuestPath.VolumeName,
+        partition: Partition?,
+        source: any BlockSource,
+        journal: JournalPolicy
+    ) {
+        self.name = name
+        self.partition = partition
+        self.source = source
+        self.journal = journal
+    }
+
+    /// What the volume's bytes say it holds, best first; empty where nothing is recognised.
+    public func signatures() throws(GloveboxError) -> [VolumeSignature] {
+        try once(probed) { () throws(GloveboxError) in
+            try reading(name.description) { () throws(DiskError) in
+                try VolumeSignature.probe(source)
+            }
+        }
+    }
+
+    /// The file system, opened natively; its journal is replayed in memory where it has to be.
+    ///
+    /// Throws where there is none, where two are claimed, or where none of the native readers
+    /// knows it.
+    public func fileSystem() throws(GloveboxError) -> any FileSystem {
+        try once(opened) { () throws(GloveboxError) in try open() }
+    }
+
+    /// The file system, if it has been opened; does not open it.
+    public var openedFileSystem: (any FileSystem)? { opened.withLock { try? $0?.get() } }
+
+    private func open() throws(GloveboxError) -> any FileSystem {
+        let found = try signatures()
+        let types = found.map(\.type)
+        guard types.count <= 1 else {
+            throw GloveboxError(
+                .unreadable,
+                "\(name) carries the signatures of \(types.joined(separator: " and ")), "
+                    + "so what it holds is not certain.",
+                advice: "Look at it with `wipefs --no-act` on a copy."
+            )
+        }
+        if let type = types.first, !Self.nativeTypes.contains(type) {
+            throw GloveboxError(
+                .unreadable,
+                "\(name) holds \(type), which is not read natively.",
+                advice: "`glovebox disks` shows what can be read."
+            )
+        }
+        do throws(DiskError) {
+            return try Ext4FileSystem(volume: source, journal: journal)
+        } catch {
+            if types.isEmpty {
+                throw GloveboxError(.unreadable, "\(name) holds nothing that is recognised.")
+            }
+            throw GloveboxError(error, at: name.description)
+        }
+    }
+
+    /// The types that the native readers know, as blkid names them.
+    package static let nativeTypes: Set<String> = ["ext2", "ext3", "ext4"]
+
+    private func once<Value: Sendable>(
+        _ memo: borrowing Mutex<Result<Value, GloveboxError>?>,
+        _ make: () throws(GloveboxError) -> Value
+    ) throws(GloveboxError) -> Value {
+        let result = memo.withLock { memo in
+            if let known = memo { return known }
+            let fresh: Result<Value, GloveboxError>
+            do throws(GloveboxError) { fresh = .success(try make()) } catch {
+                fresh = .failure(error)
+            }
+            memo = fresh
+            return fresh
+        }
+        return try result.get()
+    }
+}

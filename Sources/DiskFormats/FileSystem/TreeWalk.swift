@@ -1,0 +1,270 @@
+/// Walks a directory tree depth-first, in the byte order of the names within each directory.
+///
+/// A directory comes before what is in it. Every directory is entered once: one that was entered
+/// before, such as its own ancestor, is reported as ``DiskError/Reason/inconsistent`` instead. The
+/// machine stack is not used for depth, and memory holds the directories that are open and one bit
+/// for each that was entered, never the whole tree.
+package struct TreeWalk {
+    /// What bounds a walk; what lies past a bound is reported as ``DiskError/Reason/refused``.
+    package struct Limits: Sendable {
+        /// How many directories deep below the start the walk goes.
+        package var depth = 4_096
+        /// The longest path, in bytes from the start on, whose directory is entered.
+        package var pathBytes = 65_536
+
+        /// The defaults.
+        package init() {}
+    }
+
+    /// What was found under one name.
+    package struct Item {
+        /// The path from the start of the walk on, without a leading `/`.
+        package let path: [UInt8]
+        /// How many directories lie between the start and this name: 0 in the start itself.
+        package let depth: Int
+        /// The name as the directory has it.
+        package let entry: DirectoryEntry
+        /// What the name leads to, or why that could not be read.
+        package let inode: Result<Inode, DiskError>
+    }
+
+    /// One report of the walk.
+    package enum Event {
+        /// A name in a directory.
+        case item(Item)
+        /// Trouble with the directory `path` (empty: the start); what it names may be incomplete.
+        case problem(path: [UInt8], DiskError)
+    }
+
+    /// How to go on.
+    package enum Next {
+        /// Enter the directory, if it is one, and go on.
+        case enter
+        /// Go on without entering the directory.
+        case skip
+        /// End the walk.
+        case stop
+    }
+
+    /// How many names the open directories above one may hold for it to be entered.
+    private static let heldNamesMax = 2_000_000
+    /// How many inodes are kept read ahead in all open directories together.
+    private static let heldInodesMax = 131_072
+    /// How many words of 64 bits the set of entered directories may grow to.
+    private static let enteredWordsMax = 8_388_608
+
+    private struct Frame {
+        var entries: [DirectoryEntry]
+        /// The entries of `entries` by name: the walk follows this order.
+        var order: [UInt32]
+        var next = 0
+        /// The inodes of the entries from `ahead` on, read in the order of their numbers.
+        var inodes: [Result<Inode, DiskError>] = []
+        var ahead = 0
+        /// Length of the path of this directory.
+        var pathBytes: Int
+    }
+
+    private let fileSystem: any FileSystem
+    private let limits: Limits
+    private var frames: [Frame] = []
+    private var path: [UInt8] = []
+    private var entered: [UInt64: UInt64] = [:]
+    private var heldNames = 0
+    private var heldInodes = 0
+
+    private init(_ fileSystem: any FileSystem, _ limits: Limits) {
+        self.fileSystem = fileSystem
+        self.limits = limits
+    }
+
+    /// Reports everything below `directory`, but not the directory itself, to `body`.
+    ///
+    /// Returns false where `body` stopped the walk. Throws only what `body` throws.
+    @discardableResult
+    package static func run<Failure: Error>(
+        _ fileSystem: any FileSystem,
+        from directory: UInt64,
+        limits: Limits = Limits(),
+        _ body: (Event) throws(Failure) -> Next
+    ) throws(Failure) -> Bool {
+        var walk = TreeWalk(fileSystem, limits)
+        guard try walk.open(directory, body) else { return false }
+        while !walk.frames.isEmpty {
+            guard try walk.step(body) else { return false }
+        }
+        return true
+    }
+}
+
+extension TreeWalk {
+    /// Reports the next name of the innermost directory, or leaves it where there is none.
+    private mutating func step<Failure: Error>(
+        _ body: (Event) throws(Failure) -> Next
+    ) throws(Failure) -> Bool {
+        let top = frames.count - 1
+        path.removeSubrange(frames[top].pathBytes...)
+        guard frames[top].next < frames[top].order.count else {
+            leave()
+            return true
+        }
+        let inode = nextInode()
+        let entry = frames[top].entries[Int(frames[top].order[frames[top].next])]
+        frames[top].next += 1
+        if !path.isEmpty { path.append(0x2F) }
+        path.append(contentsOf: entry.name)
+        let item = Item(path: path, depth: top, entry: entry, inode: inode)
+        switch try body(.item(item)) {
+        case .stop: return false
+        case .skip: return true
+        case .enter: break
+        }
+        guard case .success(let found) = inode, found.type == .directory else { return true }
+        return try open(entry.inode, body)
+    }
+
+    private mutating func leave() {
+        guard let last = frames.popLast() else { return }
+        heldNames -= last.entries.count
+        heldInodes -= last.inodes.count
+    }
+
+    /// Lists `directory`, whose path is `path`, and makes it the innermost.
+    private mutating func open<Failure: Error>(
+        _ directory: UInt64,
+        _ body: (Event) throws(Failure) -> Next
+    ) throws(Failure) -> Bool {
+        if let refusal = refusal(of: directory) {
+            return try body(.problem(path: path, refusal)) != .stop
+        }
+        entered[directory >> 6, default: 0] |= 1 << (directory & 63)
+        let listing: DirectoryListing
+        do throws(DiskError) {
+            listing = try fileSystem.entries(of: directory)
+        } catch {
+            return try body(.problem(path: path, error)) != .stop
+        }
+        for problem in listing.problems where try body(.problem(path: path, problem)) == .stop {
+            return false
+        }
+        heldNames += listing.entries.count
+        let order = NameOrder.sorted(listing.entries)
+        frames.append(Frame(entries: listing.entries, order: order, pathBytes: path.count))
+        return true
+    }
+
+    private func refusal(of directory: UInt64) -> DiskError? {
+        let name = "directory with inode \(directory)"
+        if let word = entered[directory >> 6], word >> (directory & 63) & 1 == 1 {
+            return DiskError(.inconsistent, name, "has a second name; it was entered before")
+        }
+        if frames.count > limits.depth {
+            return DiskError(.refused, name, "more than \(limits.depth) directories deep")
+        }
+        if path.count > limits.pathBytes {
+            return DiskError(.refused, name, "path of more than \(limits.pathBytes) bytes")
+        }
+        if heldNames > Self.heldNamesMax {
+            return DiskError(.refused, name, "directories above it hold over \(heldNames) names")
+        }
+        if entered.count >= Self.enteredWordsMax {
+            return DiskError(.refused, name, "too many directories were entered before it")
+        }
+        return nil
+    }
+
+    /// The inode of the next entry, from those read ahead where there are some.
+    ///
+    /// Names in byte order lead to inodes all over the volume; read in the order of their numbers,
+    /// each block of the inode table is needed once.
+    private mutating func nextInode() -> Result<Inode, DiskError> {
+        let top = frames.count - 1
+        let next = frames[top].next
+        let index = next - frames[top].ahead
+        if index < frames[top].inodes.count { return frames[top].inodes[index] }
+
+        heldInodes -= frames[top].inodes.count
+        frames[top].inodes.removeAll(keepingCapacity: true)
+        frames[top].ahead = next
+        let window = min(frames[top].order.count - next, Self.heldInodesMax - heldInodes)
+        guard window > 1 else {
+            return read(frames[top].entries[Int(frames[top].order[next])].inode)
+        }
+        frames[top].inodes = readAhead(frames[top], count: window)
+        heldInodes += window
+        return frames[top].inodes[0]
+    }
+
+    private func readAhead(_ frame: Frame, count: Int) -> [Result<Inode, DiskError>] {
+        let numbers = (0..<count).map { frame.entries[Int(frame.order[frame.next + $0])].inode }
+        var byNumber = (0..<count).map { ByNumber(inode: numbers[$0], index: $0) }
+        byNumber.sort { $0.inode < $1.inode }
+        let unread = DiskError(.unreadable, "inode", "not read")
+        var inodes = [Result<Inode, DiskError>](repeating: .failure(unread), count: count)
+        for one in byNumber { inodes[one.index] = read(one.inode) }
+        return inodes
+    }
+
+    private func read(_ number: UInt64) -> Result<Inode, DiskError> {
+        do throws(DiskError) {
+            return .success(try fileSystem.inode(number))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private struct ByNumber {
+        let inode: UInt64
+        let index: Int
+    }
+}
+
+/// Sorts the names of a directory by their bytes.
+package enum NameOrder {
+    private struct Key {
+        /// Eight bytes of the name after the prefix that all names share, as a number.
+        let leading: UInt64
+        let index: UInt32
+    }
+
+    /// The indices of `entries` in the byte order of their names; equal names keep their order.
+    package static func sorted(_ entries: [DirectoryEntry]) -> [UInt32] {
+        guard let first = entries.first else { return [] }
+        var shared = first.name.count
+        for entry in entries {
+            shared = min(shared, entry.name.count)
+            var index = 0
+            while index < shared, entry.name[index] == first.name[index] { index += 1 }
+            shared = index
+        }
+        var keys = entries.indices.map {
+            Key(
+                leading: leading(entries[$0].name, from: shared),
+                index: UInt32(truncatingIfNeeded: $0)
+            )
+        }
+        keys.sort { left, right in
+            if left.leading != right.leading { return left.leading < right.leading }
+            return precedes(entries, left.index, right.index)
+        }
+        return keys.map(\.index)
+    }
+
+    private static func leading(_ name: [UInt8], from start: Int) -> UInt64 {
+        var value: UInt64 = 0
+        for index in start..<(start + 8) {
+            value = value << 8 | (index < name.count ? UInt64(name[index]) : 0)
+        }
+        return value
+    }
+
+    private static func precedes(
+        _ entries: [DirectoryEntry],
+        _ left: UInt32,
+        _ right: UInt32
+    ) -> Bool {
+        let (first, second) = (entries[Int(left)].name, entries[Int(right)].name)
+        if first == second { return left < right }
+        return first.lexicographicallyPrecedes(second)
+    }
+}

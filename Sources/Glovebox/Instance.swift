@@ -1,0 +1,171 @@
+@_exported public import Casework
+@_exported public import DiskFormats
+internal import Synchronization
+
+/// A Nova instance's disks, or a single image, opened read-only.
+///
+/// Nothing of the target is ever written; no root, appliance or kernel mount is needed. Disks are
+/// attached when they are first needed, held with QEMU's own read locks while the value lives,
+/// and read through the very descriptors that were checked.
+///
+/// ```swift
+/// let instance = try Instance(at: "/var/lib/nova/instances/UUID")
+/// let file = try instance.file("/etc/fstab")
+/// let text = try file.fileSystem.content(of: file.inode, limit: 65_536)
+/// ```
+public final class Instance: Sendable {
+    /// How a target is opened.
+    public struct Options: Sendable {
+        /// The format of the image, where nothing else records it.
+        public var format: ImageFormat?
+        /// Directories that backing files may be in, besides the instance's own and its `_base`.
+        public var allowedBackingDirectories: [String]
+        /// What to do with a journal that has to be replayed.
+        public var journal: JournalPolicy
+
+        /// The defaults: formats as recorded, backing files beside the instance, journals replayed.
+        public init(
+            format: ImageFormat? = nil,
+            allowedBackingDirectories: [String] = [],
+            journal: JournalPolicy = .replay
+        ) {
+            self.format = format
+            self.allowedBackingDirectories = allowedBackingDirectories
+            self.journal = journal
+        }
+    }
+
+    /// The target as it was given.
+    public let target: String
+    /// The names of its disks, the root disk first.
+    public let diskNames: [String]
+    private let slots: [LazyDisk]
+    private let root = Mutex<Result<GuestTree, GloveboxError>?>(nil)
+
+    /// Finds the disks of `target`, an image file or an instance directory; attaches none yet.
+    public init(at target: String, options: Options = Options()) throws(GloveboxError) {
+        let located = try Target(target)
+        self.target = target
+        self.diskNames = located.disks.map(\.name)
+        self.slots = located.disks.map { LazyDisk(file: $0, options: options) }
+    }
+
+    /// All disks, attached.
+    public func disks() throws(GloveboxError) -> [Disk] {
+        var disks: [Disk] = []
+        for slot in slots { disks.append(try slot.disk()) }
+        return disks
+    }
+
+    /// The disks that have been attached so far.
+    public var attachedDisks: [Disk] { slots.compactMap(\.attached) }
+
+    /// The disk of that name, attached.
+    public func disk(_ name: String) throws(GloveboxError) -> Disk {
+        guard let slot = slots.first(where: { $0.file.name == name }) else {
+            throw GloveboxError(
+                .notFound,
+                "\(target) has no disk \(name).",
+                advice: "It has \(diskNames.joined(separator: ", "))."
+            )
+        }
+        return try slot.disk()
+    }
+
+    /// The volume of that name.
+    public func volume(_ name: GuestPath.VolumeName) throws(GloveboxError) -> Volume {
+        let volumes = try disk(name.disk).volumes
+        guard let volume = volumes.first(where: { $0.name == name }) else {
+            let known = volumes.map(\.name.description).joined(separator: ", ")
+            throw GloveboxError(
+                .notFound,
+                "There is no volume \(name).",
+                advice: known.isEmpty ? "The disk has none." : "The disk has \(known)."
+            )
+        }
+        return volume
+    }
+
+    /// Reads a guest path as it is written on a command line.
+    public func path(_ argument: String) throws(GloveboxError) -> GuestPath {
+        try GuestPath(argument, disks: diskNames)
+    }
+
+    /// The file that `path` leads to, symbolic links resolved inside the guest's tree.
+    ///
+    /// With `followLast` false, a symbolic link in the last place is itself the answer.
+    public func file(
+        _ path: GuestPath,
+        followLast: Bool = true
+    ) throws(GloveboxError) -> GuestFile {
+        try tree(of: path).resolve(path.path, followLast: followLast)
+    }
+
+    /// The file at `argument`, a path as ``path(_:)`` reads it.
+    public func file(_ argument: String) throws(GloveboxError) -> GuestFile {
+        try file(path(argument))
+    }
+
+    /// The tree that `path` is looked up in: one volume, or the guest's own for a bare path.
+    package func tree(of path: GuestPath) throws(GloveboxError) -> GuestTree {
+        guard let name = path.volume else { return try guestTree() }
+        let mount = GuestTree.Mount(
+            point: [],
+            volume: name,
+            fileSystem: try volume(name).fileSystem()
+        )
+        return GuestTree(mounts: [mount])
+    }
+
+    /// The guest's own tree, as its fstab mounts it.
+    package func guestTree() throws(GloveboxError) -> GuestTree {
+        if let known = root.withLock({ $0 }) { return try known.get() }
+        let result: Result<GuestTree, GloveboxError>
+        do throws(GloveboxError) {
+            result = .success(try GuestMounts(disks()).tree())
+        } catch {
+            result = .failure(error)
+        }
+        root.withLock { $0 = result }
+        return try result.get()
+    }
+}
+
+/// A disk that is attached when it is first asked for.
+private final class LazyDisk: Sendable {
+    let file: Target.DiskFile
+    private let options: Instance.Options
+    private let state = Mutex<Result<Disk, GloveboxError>?>(nil)
+
+    init(file: Target.DiskFile, options: Instance.Options) {
+        self.file = file
+        self.options = options
+    }
+
+    var attached: Disk? { state.withLock { try? $0?.get() } }
+
+    func disk() throws(GloveboxError) -> Disk {
+        let result = state.withLock { state in
+            if let known = state { return known }
+            let fresh: Result<Disk, GloveboxError>
+            do throws(GloveboxError) { fresh = .success(try attach()) } catch {
+                fresh = .failure(error)
+            }
+            state = fresh
+            return fresh
+        }
+        return try result.get()
+    }
+
+    private func attach() throws(GloveboxError) -> Disk {
+        var attaching = AttachOptions()
+        attaching.format = options.format
+        attaching.allowedBackingDirectories = options.allowedBackingDirectories
+        let image: AttachedDisk
+        do throws(AttachError) { image = try Casework.attach(file.path, options: attaching) } catch
+        {
+            throw GloveboxError(error)
+        }
+        return try Disk(name: file.name, image: image, journal: options.journal)
+    }
+}

@@ -1,0 +1,35 @@
+internal import ArgumentParser
+internal import Casework
+internal import DiskFormats
+internal import Glovebox
+
+struct DisksCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "disks",
+        abstract: "Show the disks, their backing files, partitions and file systems.",
+        discussion: """
+            Examples:
+              glovebox disks /var/lib/nova/instances/UUID
+              glovebox disks --json disk.qcow2
+            """
+    )
+
+    @OptionGroup var options: TargetOptions
+
+    @Argument(help: "Image file or instance directory.")
+    var target: String
+
+    func run() throws {
+        let instance = try options.open(target)
+        var output = StandardOutput()
+        let reports = try DiskReport.all(of: instance)
+        if options.json {
+            try output.write(DiskReport.json(target: target, reports))
+        } else {
+            for report in reports { try output.write(report.text(wide: output.isTerminal)) }
+        }
+        try output.flush()
+        options.report(on: instance)
+        if let failure = reports.compactMap(\.failure).first { throw failure }
+    }
+}

@@ -1,0 +1,119 @@
+internal import ArgumentParser
+internal import Casework
+internal import DiskFormats
+internal import Glovebox
+internal import Linux
+
+struct ExtractCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "extract",
+        abstract: "Take files and directories out of the guest.",
+        discussion: """
+            Examples:
+              glovebox extract /var/lib/nova/instances/UUID /home /etc --to-dir case-17
+              glovebox extract disk.qcow2 / --to-tar all.tar
+              glovebox extract disk.qcow2 /var/log --to-tar - | gzip > logs.tar.gz
+
+            Into a directory: nothing is overwritten, no link is followed, no device is made, setuid \
+            and setgid bits are dropped. Into a tar (pax): owners, times, ACLs, attributes, hard \
+            links, devices and holes are kept.
+
+            A file appears under its path in the guest. What could not be read is listed, exit code \
+            5; it is never replaced by zeros in silence. An interrupted tar leaves no file behind; an \
+            interrupted directory keeps the files that are complete.
+            """
+    )
+
+    @OptionGroup var options: TargetOptions
+
+    @Option(
+        help: ArgumentHelp("Write into this directory; made where it is missing.", valueName: "dir")
+    )
+    var toDir: String?
+
+    @Option(help: ArgumentHelp("Write a pax archive; - is standard output.", valueName: "file"))
+    var toTar: String?
+
+    @Option(
+        help: ArgumentHelp("Stop before more than this many bytes of content.", valueName: "bytes")
+    )
+    var maxBytes: UInt64?
+
+    @Option(help: ArgumentHelp("Stop before more than this many files.", valueName: "count"))
+    var maxFiles: Int?
+
+    @Flag(help: "In a directory, give files their owners (as root).")
+    var keepOwners = false
+
+    @Flag(name: .shortAndLong, help: "Show no progress.")
+    var quiet = false
+
+    @Argument(help: "Image file or instance directory.")
+    var target: String
+
+    @Argument(help: "Files and directories in the guest.")
+    var paths: [String]
+
+    func validate() throws {
+        guard (toDir == nil) != (toTar == nil) else {
+            throw ValidationError(
+                "Give either --to-dir DIR or --to-tar FILE (- for standard output)."
+            )
+        }
+        guard !paths.isEmpty else { throw ValidationError("Give at least one path in the guest.") }
+    }
+
+    func run() throws {
+        let cancellation = CancellationFlag()
+        Interruption.onFirst { cancellation.set() }
+        let instance = try options.open(target)
+        let roots = try ExtractionRoots(paths, of: instance).roots
+        var limits = Extraction.Options()
+        limits.maximumBytes = maxBytes
+        limits.maximumFiles = maxFiles
+        limits.keepsOwners = keepOwners
+        let progress = ProgressLine(shown: !quiet && !options.json)
+
+        let report: ExtractionReport
+        if let toDir {
+            let extraction = Extraction(roots, to: .directory(path: toDir), options: limits)
+            report = extraction.run(cancellation: cancellation) { progress.show($0) }
+        } else if let toTar, toTar != "-" {
+            report = try writeArchive(toTar, roots, limits, cancellation) { progress.show($0) }
+        } else {
+            try refuseTerminal()
+            let extraction = try Extraction(roots, to: .archive(.standardOutput()), options: limits)
+            report = extraction.run(cancellation: cancellation) { progress.show($0) }
+        }
+        progress.end()
+        options.report(on: instance)
+        try ExtractionSummary(report, json: options.json, toStandardOutput: toTar != "-").finish()
+    }
+
+    private func writeArchive(
+        _ path: String,
+        _ roots: [Extraction.Root],
+        _ limits: Extraction.Options,
+        _ cancellation: CancellationFlag,
+        _ progress: @escaping (Extraction.Progress) -> Void
+    ) throws -> ExtractionReport {
+        let file = try PendingFile(path)
+        let extraction = Extraction(roots, to: .archive(file.descriptor), options: limits)
+        let report = extraction.run(cancellation: cancellation, progress: progress)
+        if report.ending == .finished || report.ending == .limited {
+            try file.publish()
+        } else {
+            file.discard()
+        }
+        return report
+    }
+
+    private func refuseTerminal() throws(GloveboxError) {
+        guard StandardStream.output.isTerminal else { return }
+        throw GloveboxError(
+            .usage,
+            "A tar is not written to a terminal.",
+            advice: "Redirect standard output, or give --to-tar a file."
+        )
+    }
+}

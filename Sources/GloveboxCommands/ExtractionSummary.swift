@@ -1,0 +1,106 @@
+internal import ArgumentParser
+internal import Casework
+internal import DiskFormats
+internal import Linux
+
+/// Says what an extraction took out, and ends with the exit code that fits.
+struct ExtractionSummary {
+    private let report: ExtractionReport
+    private let json: Bool
+    private let stream: StandardStream
+
+    /// Enough for a user to see what is wrong; `--json` has all.
+    private static let shownMax = 20
+
+    init(_ report: ExtractionReport, json: Bool, toStandardOutput: Bool) {
+        self.report = report
+        self.json = json
+        self.stream = toStandardOutput ? .output : .error
+    }
+
+    func finish() throws {
+        if json {
+            try stream.write(document())
+        } else {
+            describe()
+        }
+        switch report.ending {
+        case .finished where report.isComplete:
+            return
+        case .finished, .limited:
+            throw ExitCode(GloveboxError.Kind.unreadable.rawValue)
+        case .cancelled:
+            throw ExitCode(GloveboxError.Kind.interrupted.rawValue)
+        case .outputClosed:
+            throw GloveboxError(
+                .unreadable,
+                "Whoever read the archive went away; it is not complete."
+            )
+        case .failed(let failure):
+            throw GloveboxError(.unreadable, "\(failure) What was extracted is not complete.")
+        }
+    }
+
+    private func describe() {
+        for problem in report.problems.prefix(Self.shownMax) {
+            let range = problem.range.map { " bytes \($0.lowerBound)–\($0.upperBound - 1)" } ?? ""
+            Message.warn("\(GuestName.escaped(problem.path))\(range): \(problem.failure)")
+        }
+        for skipped in report.skipped.prefix(Self.shownMax) {
+            Message.warn("\(GuestName.escaped(skipped.path)): \(skipped.reason.rawValue)")
+        }
+        let hidden =
+            max(0, report.problems.count - Self.shownMax)
+            + max(0, report.skipped.count - Self.shownMax) + report.omittedNotes
+        if hidden > 0 { Message.warn("\(hidden) more remarks; --json lists them.") }
+        let counts =
+            "\(report.files) files, \(report.directories) directories, \(report.other) others"
+        Message.say("glovebox: \(ending): \(counts), \(humanSize(report.bytes))")
+    }
+
+    private var ending: String {
+        switch report.ending {
+        case .finished: report.isComplete ? "extracted" : "extracted, but not everything"
+        case .limited: "a limit ended the extraction; extracted so far"
+        case .cancelled: "interrupted; complete so far"
+        case .outputClosed, .failed: "failed; complete so far"
+        }
+    }
+
+    private func document() -> [UInt8] {
+        var json = JSONText()
+        json.object { json in
+            json.member("schema", "glovebox.extract/1")
+            json.member("complete", report.isComplete)
+            json.member("ending", ending)
+            json.member("files", report.files)
+            json.member("directories", report.directories)
+            json.member("other", report.other)
+            json.member("bytes", report.bytes)
+            json.key("skipped")
+            json.array { json in
+                for skipped in report.skipped {
+                    json.object { json in
+                        json.member("path", base64: "path_base64", skipped.path)
+                        json.member("reason", skipped.reason.rawValue)
+                    }
+                }
+            }
+            json.key("problems")
+            json.array { json in
+                for problem in report.problems {
+                    json.object { json in
+                        json.member("path", base64: "path_base64", problem.path)
+                        json.member("error", "\(problem.failure)")
+                        if let range = problem.range {
+                            json.member("offset", range.lowerBound)
+                            json.member("length", range.upperBound - range.lowerBound)
+                        }
+                    }
+                }
+            }
+        }
+        json.endLine()
+        return json.bytes
+    }
+}

@@ -1,0 +1,203 @@
+internal import DiskFormats
+
+/// Writes JSON text straight into bytes.
+///
+/// A general encoder costs a hundred times the work of reading an inode, and refuses names that
+/// are not UTF-8; listings have hundreds of thousands of lines.
+struct JSONText {
+    private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    /// `{`, the members that `body` writes, `}`.
+    mutating func object(_ body: (inout JSONText) -> Void) {
+        open(UInt8(ascii: "{"))
+        body(&self)
+        close(UInt8(ascii: "}"))
+    }
+
+    /// `[`, the values that `body` writes, `]`.
+    mutating func array(_ body: (inout JSONText) -> Void) {
+        open(UInt8(ascii: "["))
+        body(&self)
+        close(UInt8(ascii: "]"))
+    }
+
+    /// The name of the next value; must not need escaping.
+    mutating func key(_ name: StaticString) {
+        separate()
+        append(quoted: name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    mutating func member(_ name: StaticString, _ value: UInt64) {
+        key(name)
+        bytes.append(decimal: value)
+        needsComma = true
+    }
+
+    mutating func member(_ name: StaticString, _ value: Int) {
+        key(name)
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        bytes.append(decimal: UInt64(value.magnitude))
+        needsComma = true
+    }
+
+    mutating func member(_ name: StaticString, _ value: Bool) {
+        key(name)
+        bytes.append(contentsOf: (value ? "true" : "false").utf8)
+        needsComma = true
+    }
+
+    mutating func member(_ name: StaticString, _ value: String) {
+        key(name)
+        string(value)
+    }
+
+    /// A value that is known not to need escaping.
+    mutating func member(plain name: StaticString, _ value: StaticString) {
+        key(name)
+        append(quoted: value)
+        needsComma = true
+    }
+
+    mutating func member(_ name: StaticString, _ value: Timestamp) {
+        key(name)
+        bytes.append(UInt8(ascii: "\""))
+        value.appendISO8601(to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
+        needsComma = true
+    }
+
+    /// Bytes of a disk: as text where they are UTF-8, otherwise readably and, exact, in base64.
+    mutating func member(
+        _ name: StaticString,
+        base64 exactName: StaticString,
+        _ value: some Collection<UInt8>
+    ) {
+        key(name)
+        if appendText(value) { return }
+        append(quotedText: GuestName.escaped(value))
+        key(exactName)
+        base64(value)
+    }
+
+    /// A string value.
+    mutating func string(_ value: String) {
+        separate()
+        append(quotedText: value)
+    }
+
+    /// Bytes in base64.
+    mutating func base64(_ value: some Collection<UInt8>) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        Base64.append(value, to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
+        needsComma = true
+    }
+
+    /// Ends a line and forgets what came before it.
+    mutating func endLine() {
+        bytes.append(UInt8(ascii: "\n"))
+        needsComma = false
+    }
+
+    /// Begins anew, keeping the memory.
+    mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
+    private mutating func open(_ bracket: UInt8) {
+        separate()
+        bytes.append(bracket)
+        needsComma = false
+    }
+
+    private mutating func close(_ bracket: UInt8) {
+        bytes.append(bracket)
+        needsComma = true
+    }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = true
+    }
+
+    private mutating func append(quoted text: StaticString) {
+        bytes.append(UInt8(ascii: "\""))
+        text.withUTF8Buffer { text in unsafe bytes.append(contentsOf: text) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends `value` as a string if it is UTF-8; appends nothing otherwise.
+    private mutating func appendText(_ value: some Collection<UInt8>) -> Bool {
+        if GuestName.isPlain(value), !value.contains(UInt8(ascii: "\"")) {
+            bytes.append(UInt8(ascii: "\""))
+            bytes.append(contentsOf: value)
+            bytes.append(UInt8(ascii: "\""))
+            needsComma = true
+            return true
+        }
+        guard let text = String(validating: value, as: UTF8.self) else { return false }
+        append(quotedText: text)
+        return true
+    }
+
+    private mutating func append(quotedText text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\":
+                bytes.append(UInt8(ascii: "\\"))
+                bytes.append(UInt8(ascii: scalar))
+            case _ where scalar.isASCII && scalar.value >= 0x20 && scalar.value < 0x7F:
+                bytes.append(UInt8(ascii: scalar))
+            case _ where GuestName.isHarmless(scalar):
+                bytes.append(contentsOf: Array(Character(scalar).utf8))
+            default:
+                // A terminal that JSON is printed on must not act on it either.
+                for unit in UTF16.encode(scalar)?.map(\.self) ?? [] { append(escaped: unit) }
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+        needsComma = true
+    }
+
+    private mutating func append(escaped unit: UInt16) {
+        bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "u")])
+        for shift: UInt16 in [12, 8, 4, 0] {
+            let digit = UInt8(unit >> shift & 15)
+            bytes.append(digit + (digit < 10 ? 48 : 87))
+        }
+    }
+}
+
+/// RFC 4648 base64 with padding.
+enum Base64 {
+    private static let alphabet = [UInt8](
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
+    )
+
+    static func append(_ value: some Collection<UInt8>, to text: inout [UInt8]) {
+        var group: UInt32 = 0
+        var held = 0
+        func character(_ shift: UInt32) -> UInt8 { alphabet[Int(group >> shift & 63)] }
+        for byte in value {
+            group = group << 8 | UInt32(byte)
+            held += 1
+            guard held == 3 else { continue }
+            text += [character(18), character(12), character(6), character(0)]
+            (group, held) = (0, 0)
+        }
+        let padding = UInt8(ascii: "=")
+        switch held {
+        case 1:
+            group <<= 16
+            text += [character(18), character(12), padding, padding]
+        case 2:
+            group <<= 8
+            text += [character(18), character(12), character(6), padding]
+        default:
+            break
+        }
+    }
+}

@@ -1,0 +1,41 @@
+internal import Linux
+
+/// Standard output, collected into large writes.
+///
+/// Where the reader of a pipe is gone, SIGPIPE ends the program as it does every Unix filter;
+/// nothing is held that would need cleaning up.
+struct StandardOutput: ~Copyable {
+    private var pending: [UInt8] = []
+    private static let writeSize = 256 * 1024
+
+    /// Whether a person is looking.
+    let isTerminal = StandardStream.output.isTerminal
+
+    init() { pending.reserveCapacity(Self.writeSize + 4096) }
+
+    mutating func write(_ bytes: some Collection<UInt8>) throws {
+        pending.append(contentsOf: bytes)
+        if pending.count >= Self.writeSize { try flush() }
+    }
+
+    mutating func write(_ text: String) throws { try write(text.utf8) }
+
+    mutating func line(_ text: String = "") throws { try write(text + "\n") }
+
+    /// Hands over everything; call it at the end, so that a full disk is not taken for success.
+    mutating func flush() throws {
+        try StandardStream.output.write(pending)
+        pending.removeAll(keepingCapacity: true)
+    }
+}
+
+/// Messages for people: standard error, one line each.
+enum Message {
+    /// Says something on standard error; failures to do so are ignored.
+    static func say(_ text: String) {
+        try? StandardStream.error.write([UInt8]("\(text)\n".utf8))
+    }
+
+    /// Something that the user should know, but that does not stop the command.
+    static func warn(_ text: String) { say("glovebox: warning: \(text)") }
+}

@@ -1,0 +1,103 @@
+internal import ArgumentParser
+internal import Casework
+internal import DiskFormats
+internal import Glovebox
+
+struct UsageCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "df",
+        abstract: "Show how full the guest's file systems are.",
+        discussion: """
+            Example:
+              glovebox df /var/lib/nova/instances/UUID
+
+            The numbers are those of df(1) in the guest, as its superblocks record them.
+            """
+    )
+
+    @OptionGroup var options: TargetOptions
+
+    @Argument(help: "Image file or instance directory.")
+    var target: String
+
+    func run() throws {
+        let instance = try options.open(target)
+        var rows: [(volume: Volume, summary: FileSystemSummary, point: String?)] = []
+        let tree = try? instance.guestTree()
+        for disk in try instance.disks() {
+            for volume in disk.volumes {
+                guard let summary = try? volume.fileSystem().summary else { continue }
+                let mount = tree?.mounts.first { $0.volume == volume.name }
+                rows.append(
+                    (volume, summary, mount.map { GuestName.escaped(GuestPath.joined($0.point)) })
+                )
+            }
+        }
+        guard !rows.isEmpty else {
+            throw GloveboxError(
+                .unreadable,
+                "\(target) holds no file system that is read natively.",
+                advice: "`glovebox disks` shows what there is."
+            )
+        }
+        var output = StandardOutput()
+        if !options.json {
+            try output.line(
+                "Volume              Type        Size        Used   Available  Use  Inodes  Mounted at"
+            )
+        }
+        for row in rows {
+            try output.write(
+                options.json
+                    ? json(row.volume, row.summary, row.point)
+                    : line(row.volume, row.summary, row.point)
+            )
+        }
+        try output.flush()
+        options.report(on: instance)
+    }
+
+    private func used(_ summary: FileSystemSummary) -> UInt64 {
+        summary.totalBytes - min(summary.freeBytes, summary.totalBytes)
+    }
+
+    private func json(_ volume: Volume, _ summary: FileSystemSummary, _ point: String?) -> [UInt8] {
+        var json = JSONText()
+        json.object { json in
+            json.member("volume", volume.name.description)
+            json.member("type", summary.type)
+            json.member("size", summary.totalBytes)
+            json.member("used", used(summary))
+            json.member("available", summary.availableBytes)
+            json.member("inodes", summary.totalInodes)
+            json.member(
+                "inodes_used",
+                summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
+            )
+            if let point { json.member("mounted_at", point) }
+        }
+        json.endLine()
+        return json.bytes
+    }
+
+    private func line(_ volume: Volume, _ summary: FileSystemSummary, _ point: String?) -> [UInt8] {
+        func percent(_ part: UInt64, _ whole: UInt64) -> String {
+            guard whole > 0 else { return "-" }
+            return "\(Int((Double(part) / Double(whole) * 100).rounded(.up)))%"
+        }
+        let used = used(summary)
+        let inodesUsed = summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
+        let reachable = used.addingReportingOverflow(summary.availableBytes).partialValue
+        let line = [
+            volume.name.description.padded(to: 19),
+            summary.type.padded(to: 6),
+            humanSize(summary.totalBytes).aligned(to: 9),
+            humanSize(used).aligned(to: 11),
+            humanSize(summary.availableBytes).aligned(to: 11),
+            percent(used, reachable).aligned(to: 4),
+            percent(inodesUsed, summary.totalInodes).aligned(to: 7),
+            " " + (point ?? "-"),
+        ]
+        return [UInt8]((line.joined(separator: " ") + "\n").utf8)
+    }
+}

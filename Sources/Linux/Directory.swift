@@ -1,0 +1,21 @@
+internal import Glibc
+
+/// The names in a directory, without `.` and `..`, in no particular order.
+///
+/// Names that are not UTF-8 are left out: this is for the host's own directories.
+package func directoryNames(_ path: String) throws(SystemError) -> [String] {
+    guard let stream = unsafe opendir(path) else { throw .last("opendir", path) }
+    defer { _ = unsafe closedir(stream) }
+    var names: [String] = []
+    while true {
+        errno = 0
+        guard let entry = unsafe readdir(stream) else {
+            guard errno == 0 else { throw .last("readdir", path) }
+            return names
+        }
+        let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+            unsafe String(validating: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if let name, name != ".", name != ".." { names.append(name) }
+    }
+}

@@ -1,0 +1,52 @@
+internal import Glibc
+
+/// A new file that has no name until it is complete, so that a crash leaves nothing behind.
+///
+/// Where the file system has no unnamed files (open(2), O_TMPFILE), it is written as
+/// `NAME.partial` beside its place.
+package struct PendingFile: ~Copyable {
+    /// Where to write.
+    package let descriptor: FileDescriptor
+    private let path: String
+    private let partialPath: String?
+
+    /// Prepares the file `path`, which must not exist yet; others may not read it (mode 0600).
+    package init(_ path: String) throws(SystemError) {
+        self.path = path
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let parent = parts.dropLast().joined(separator: "/")
+        let directory = parts.count < 2 ? "." : parent.isEmpty ? "/" : parent
+        guard unsafe Glibc.access(path, F_OK) != 0 else {
+            throw SystemError(call: "open", path: path, errno: EEXIST)
+        }
+        do throws(SystemError) {
+            descriptor = try .open(directory, FileDescriptor.unnamed | O_WRONLY, mode: 0o600)
+            partialPath = nil
+        } catch {
+            guard error.errno == EOPNOTSUPP || error.errno == EISDIR else { throw error }
+            let partial = path + ".partial"
+            descriptor = try .open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            partialPath = partial
+        }
+    }
+
+    /// Writes everything to the disk and gives the file its name; fails where that exists by now.
+    package consuming func publish() throws(SystemError) {
+        try descriptor.synchronize()
+        if let partialPath {
+            guard unsafe link(partialPath, path) == 0 else { throw .last("link", path) }
+            unsafe unlink(partialPath)
+        } else {
+            let unnamed = "/proc/self/fd/\(descriptor.number)"
+            guard unsafe linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
+                throw .last("linkat", path)
+            }
+        }
+        try descriptor.close()
+    }
+
+    /// Leaves nothing behind.
+    package consuming func discard() {
+        if let partialPath { unsafe unlink(partialPath) }
+    }
+}

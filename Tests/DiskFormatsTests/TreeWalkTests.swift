@@ -1,0 +1,115 @@
+import TestSupport
+import Testing
+
+@testable import DiskFormats
+
+@Suite struct TreeWalkTests {
+    /// What a walk reports: paths as text, and the reasons of problems by path.
+    private func walk(
+        _ tree: FakeFileSystem,
+        limits: TreeWalk.Limits = TreeWalk.Limits()
+    ) -> (paths: [String], problems: [String: DiskError.Reason]) {
+        var paths: [String] = []
+        var problems: [String: DiskError.Reason] = [:]
+        TreeWalk.run(tree, from: tree.rootInode, limits: limits) { event in
+            switch event {
+            case .item(let item): paths.append(String(decoding: item.path, as: UTF8.self))
+            case .problem(let path, let error):
+                problems[String(decoding: path, as: UTF8.self)] = error.reason
+            }
+            return .enter
+        }
+        return (paths, problems)
+    }
+
+    @Test func `names come in byte order, a directory before what is in it`() {
+        let tree = FakeFileSystem()
+        tree.addFile("b", text: "")
+        let directory = tree.add("a")
+        tree.addFile("z", in: directory, text: "")
+        tree.addFile("Z", in: directory, text: "")
+        tree.addFile("a.txt", text: "")
+        #expect(walk(tree).paths == ["a", "a/Z", "a/z", "a.txt", "b"])
+    }
+
+    @Test func `the order is that of the bytes for long, short and equal prefixes`() {
+        let names = (0..<3_000).map { index in
+            let text = String(index &* 2_654_435_761 % 100_003, radix: 7)
+            return [UInt8]("prefix-of-all-\(text)".utf8) + (index % 5 == 0 ? [0] : [])
+        }
+        let entries = names.map { DirectoryEntry(name: $0, inode: 1, type: nil) }
+        let sorted = NameOrder.sorted(entries).map { names[Int($0)] }
+        #expect(sorted == names.sorted { $0.lexicographicallyPrecedes($1) })
+    }
+
+    @Test func `a directory below itself is reported and not entered`() {
+        let tree = FakeFileSystem()
+        let directory = tree.add("a")
+        tree.link([0x62], in: directory, to: 2)
+        tree.link([0x63], in: directory, to: directory)
+        tree.addFile("d", in: directory, text: "")
+        let found = walk(tree)
+        #expect(found.paths == ["a", "a/b", "a/c", "a/d"])
+        #expect(found.problems == ["a/b": .inconsistent, "a/c": .inconsistent])
+    }
+
+    @Test func `a directory with two names is entered once`() {
+        let tree = FakeFileSystem()
+        let directory = tree.add("a")
+        tree.addFile("f", in: directory, text: "")
+        tree.link([0x62], in: 2, to: directory)
+        let found = walk(tree)
+        #expect(found.paths == ["a", "a/f", "b"])
+        #expect(found.problems == ["b": .inconsistent])
+    }
+
+    @Test func `depth and length of paths are bounded, and the machine stack is not used`() {
+        let tree = FakeFileSystem()
+        var directory: UInt64 = 2
+        for _ in 0..<50_000 { directory = tree.add("d", in: directory) }
+        #expect(walk(tree).paths.count == 4_097)
+        #expect(walk(tree).problems.values.map { $0 } == [.refused])
+        var limits = TreeWalk.Limits()
+        limits.depth = 100_000
+        limits.pathBytes = 1_001
+        #expect(walk(tree, limits: limits).paths.count == 502)
+    }
+
+    @Test func `a damaged inode is an item, a damaged directory a problem, and both cost no more`()
+    {
+        let tree = FakeFileSystem()
+        let broken = tree.add("a")
+        tree.listings[broken] = nil
+        let partial = tree.add("b")
+        tree.listings[partial]?.problems = [DiskError(.badChecksum, "leaf", "wrong")]
+        tree.addFile("kept", in: partial, text: "")
+        tree.link([0x63], in: 2, to: 4_711)
+        var failures: [DiskError.Reason] = []
+        TreeWalk.run(tree, from: 2) { event in
+            if case .item(let item) = event, case .failure(let error) = item.inode {
+                failures.append(error.reason)
+            }
+            return .enter
+        }
+        let found = walk(tree)
+        #expect(failures == [.outOfRange])
+        #expect(found.paths == ["a", "b", "b/kept", "c"])
+        #expect(found.problems == ["a": .inconsistent, "b": .badChecksum])
+    }
+
+    @Test func `the visitor can leave directories out and end the walk`() {
+        let tree = FakeFileSystem()
+        let directory = tree.add("a")
+        tree.addFile("f", in: directory, text: "")
+        tree.addFile("b", text: "")
+        tree.addFile("c", text: "")
+        var paths: [[UInt8]] = []
+        let whole = TreeWalk.run(tree, from: 2) { event in
+            guard case .item(let item) = event else { return .stop }
+            paths.append(item.path)
+            return item.path == [0x62] ? .stop : .skip
+        }
+        #expect(!whole)
+        #expect(paths == [[0x61], [0x62]])
+    }
+}
