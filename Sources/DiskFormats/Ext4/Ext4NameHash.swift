@@ -95,7 +95,9 @@ enum Ext4NameHash: UInt8 {
 
     /// Three rounds of eight steps: MD4 with half of its words.
     private static func mixHalfMD4(_ state: inout [UInt32], _ words: [UInt32]) {
-        let orders = [[0, 1, 2, 3, 4, 5, 6, 7], [1, 3, 5, 7, 0, 2, 4, 6], [3, 7, 2, 6, 1, 5, 0, 4]]
+        let orders = [
+            [0, 1, 2, 3, 4, 5, 6, 7], [1, 3, 5, 7, 0, 2, 4, 6], [3, 7, 2, 6, 1, 5, 0, 4],
+        ]
         let shifts: [[UInt32]] = [[3, 7, 11, 19], [3, 5, 9, 13], [3, 9, 11, 15]]
         let constants: [UInt32] = [0, 0x5A82_7999, 0x6ED9_EBA1]
         var mixed = state
