@@ -173,7 +173,7 @@ extension Ext4FileSystem {
                 let end = try Ext4DirectoryBlock(superblock: superblock).verify(
                     raw,
                     seed: node.checksumSeed,
-                    isIndexed: node.flags.contains(.indexed),
+                    isIndexed: isIndexed(node),
                     isFirst: isFirst
                 )
                 return try body(raw.slice(at: 0, count: end))

@@ -12,12 +12,31 @@ extension Ext4FileSystem {
         let node = try directoryNode(directory)
         try refuseObstacle(node)
         guard !name.isEmpty, name.count <= 255 else { return nil }
+        // A few blocks are searched as quickly as an index is.
+        if isIndexed(node), node.size > 4 * UInt64(superblock.blockSize), !folds(node),
+            name != [0x2E], name != [0x2E, 0x2E]
+        {
+            do throws(DiskError) {
+                if var search = try Ext4HashSearch(self, node, name) { return try search.find() }
+            } catch {
+                return try lookupLinearly(name, in: node)
+            }
+        }
         return try lookupLinearly(name, in: node)
+    }
+
+    /// Whether names are to be found by the index of the directory.
+    func isIndexed(_ node: Ext4Node) -> Bool {
+        superblock.features.hasDirectoryIndex && node.flags.contains(.indexed)
+    }
+
+    private func folds(_ node: Ext4Node) -> Bool {
+        superblock.features.has(.caseFold) && node.flags.contains(.caseFold)
     }
 
     /// Looks through all blocks.
     func lookupLinearly(_ name: [UInt8], in node: Ext4Node) throws(DiskError) -> UInt64? {
-        let folds = superblock.features.has(.caseFold) && node.flags.contains(.caseFold)
+        let folds = folds(node)
         var problems: [DiskError] = []
         var exact: UInt64?
         var folded: UInt64?

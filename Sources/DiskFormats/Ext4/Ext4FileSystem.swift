@@ -38,16 +38,14 @@ public final class Ext4FileSystem: FileSystem {
         let found = try Ext4Superblock.find(on: volume)
         try Self.refuseUnknown(found.superblock.features, at: found.offset)
         let bare = Ext4FileSystem(volume, found)
-        guard let opened = try bare.openJournal(journal) else {
+        guard let opened = try bare.openJournal(journal, isBackup: found.isBackup) else {
             self.init(volume, found)
             return
         }
-        var after = found
-        if let replayed = try? Ext4Superblock.find(on: opened.volume), !found.isBackup {
-            try Self.refuseUnknown(replayed.superblock.features, at: replayed.offset)
-            after = replayed
-        }
-        self.init(opened.volume, after, opened.state, bare.groups.problems)
+        // The replay may have brought a newer superblock, or repaired a damaged one.
+        let after = try Ext4Superblock.find(on: opened.volume)
+        try Self.refuseUnknown(after.superblock.features, at: after.offset)
+        self.init(opened.volume, after, opened.state, bare.groups.problems + opened.problems)
     }
 
     private init(
