@@ -9,7 +9,7 @@ struct QCOW2HostileTests {
             "cluster_size=512",
             size: 65536,
             [
-                "write -P 65 0 2k", "write -P 66 9k 512", "write -z 16k 2k", "write -P 67 40k 24k",
+                "write -P 65 0 2k", "write -P 66 9k 512", "write -z 16k 2k", "write -P 67 40k 3k",
             ]
         )
     }
@@ -62,8 +62,12 @@ struct QCOW2HostileTests {
         switch outcome {
         case .refused: true
         case .read(let bytes): bytes == content
-        case .partly(let bytes):
-            bytes.count == content.count && zip(bytes, content).allSatisfy { $0 == nil || $0 == $1 }
+        case .partly(let pieces):
+            pieces.indices.allSatisfy { index in
+                guard let piece = pieces[index] else { return true }
+                let size = (content.count + pieces.count - 1) / pieces.count
+                return piece == content[(index * size)..<min(content.count, (index + 1) * size)]
+            }
         }
     }
 
@@ -84,9 +88,6 @@ struct QCOW2HostileTests {
     @Test(arguments: ["plain", "extended", "old"])
     func `a spoiled header field never traps and never gives wrong bytes`(_ name: String) throws {
         let sample = try Self.sample(name)
-        // These say how much of the same there is; other values describe another, equally valid
-        // image: a smaller disk, a header without a feature.
-        let undetectable: Set<String> = ["size", "version"]
         for field in Self.fields where name != "old" || field.offset < 72 {
             let top = UInt64.max >> UInt64(64 - 8 * field.width)
             let good = Self.value(sample.bytes, at: field.offset, width: field.width)
@@ -95,8 +96,14 @@ struct QCOW2HostileTests {
             ] {
                 let bytes = Self.spoiled(sample.bytes, at: field.offset, width: field.width, value)
                 let outcome = QCOW2Tool.outcome(bytes)
-                guard !undetectable.contains(field.name) else { continue }
-                #expect(Self.isHonest(outcome, sample.content), "\(field.name) = \(value)")
+                // Another size is another image, and equally valid.
+                guard field.name != "size" else { continue }
+                // So is what a spoiled field makes of some; then QEMU has to see the same in it.
+                let isHonest =
+                    Self.isHonest(outcome, sample.content)
+                    || (try? QCOW2Tool.content(of: bytes)).map { Self.isHonest(outcome, $0) }
+                        == true
+                #expect(isHonest, "\(field.name) = \(value)")
             }
         }
     }
@@ -105,15 +112,17 @@ struct QCOW2HostileTests {
     func `every truncation is an error or leaves out what is missing`(_ name: String) throws {
         let sample = try Self.sample(name)
         let data = sample.bytes.count
-        // Every byte of header and tables, then every sector.
-        let tables = name == "extended" ? 1024 : 8192
-        let lengths = Array(0..<min(tables, data)) + Array(stride(from: tables, to: data, by: 512))
+        // Every byte where each is refused at once, then a prime stride through tables and data.
+        let l1 = Int(Self.value(sample.bytes, at: 40))
+        let step = name == "extended" ? 4093 : 61
+        let lengths = Array(0..<min(2048, l1 + 8)) + Array(stride(from: l1, to: data, by: step))
         for length in lengths {
-            let outcome = QCOW2Tool.outcome(Array(sample.bytes[..<length]), piece: 16384)
+            let outcome = QCOW2Tool.outcome(Array(sample.bytes[..<length]), piece: 4096)
             if case .read(let bytes) = outcome {
                 Issue.record("\(length) of \(data) bytes gave \(bytes.count) bytes")
             }
-            #expect(Self.isHonest(outcome, sample.content), "\(length) bytes")
+            let isHonest = Self.isHonest(outcome, sample.content)
+            #expect(isHonest, "\(length) bytes")
         }
     }
 
@@ -186,7 +195,7 @@ struct QCOW2HostileTests {
                 Issue.record("was read")
                 continue
             }
-            #expect(pieces.filter { $0 == nil }.count == 16384)
+            #expect(pieces.filter { $0 == nil }.count == 16384 / 512)
         }
     }
 }

@@ -17,21 +17,34 @@ enum QCOW2Tool {
 
     /// Creates an image of `size` bytes with `options` and runs qemu-io commands on it.
     static func sample(_ options: String, size: Int, _ commands: [String]) throws -> Sample {
+        try inDirectory { directory in
+            let image = "\(directory)/image"
+            try run("qemu-img", ["create", "-q", "-f", "qcow2", "-o", options, image, "\(size)"])
+            let arguments = commands.flatMap { ["-c", $0] }
+            try run("qemu-io", ["-t", "unsafe", "-f", "qcow2"] + arguments + [image])
+            let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: image)))
+            return Sample(bytes: bytes, content: try content(of: bytes))
+        }
+    }
+
+    /// What qemu-img reads of an image, zeros where it cannot; throws where it does not open it.
+    static func content(of image: [UInt8]) throws -> [UInt8] {
+        try inDirectory { directory in
+            let (path, raw) = ("\(directory)/image", "\(directory)/raw")
+            try Data(image).write(to: URL(fileURLWithPath: path))
+            try run("qemu-img", ["convert", "--salvage", "-f", "qcow2", "-O", "raw", path, raw])
+            return [UInt8](try Data(contentsOf: URL(fileURLWithPath: raw)))
+        }
+    }
+
+    private static func inDirectory<Value>(_ body: (String) throws -> Value) throws -> Value {
         let directory = FileManager.default.temporaryDirectory.path + "/glovebox-qcow2-\(UUID())"
         try FileManager.default.createDirectory(
             atPath: directory,
             withIntermediateDirectories: true
         )
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let (image, raw) = ("\(directory)/image", "\(directory)/raw")
-        try run("qemu-img", ["create", "-q", "-f", "qcow2", "-o", options, image, "\(size)"])
-        let arguments = commands.flatMap { ["-c", $0] }
-        try run("qemu-io", ["-t", "unsafe", "-f", "qcow2"] + arguments + [image])
-        try run("qemu-img", ["convert", "-f", "qcow2", "-O", "raw", image, raw])
-        return Sample(
-            bytes: [UInt8](try Data(contentsOf: URL(fileURLWithPath: image))),
-            content: [UInt8](try Data(contentsOf: URL(fileURLWithPath: raw)))
-        )
+        return try body(directory)
     }
 
     private static func run(_ program: String, _ arguments: [String]) throws {
@@ -39,17 +52,18 @@ enum QCOW2Tool {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/\(program)")
         process.arguments = arguments
         process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
         try process.run()
         process.waitUntilExit()
-        try #require(process.terminationStatus == 0, "\(program) \(arguments)")
+        guard process.terminationStatus == 0 else { throw CocoaError(.executableLoad) }
     }
 
     /// What became of reading an image from end to end.
     enum Outcome: Equatable {
         case refused(DiskError)
         case read([UInt8])
-        /// Opened, and some of it could not be read; nil where that is so.
-        case partly([UInt8?])
+        /// Opened, and some of it could not be read: piece for piece, nil where that is so.
+        case partly([ArraySlice<UInt8>?])
     }
 
     /// Opens `image` and reads all of it, in pieces of `piece` bytes where some fails.
@@ -64,14 +78,13 @@ enum QCOW2Tool {
                 decompressor: nil
             )
             _ = try? disk.run(at: 0, limit: .max)
-            _ = try? disk.run(at: disk.byteCount - 1, limit: .max)
+            _ = try? disk.run(at: disk.byteCount &- 1, limit: .max)
             let count = Int(min(disk.byteCount, sizeMax))
             if let whole = try? disk.bytes(at: 0, count: count) { return .read(whole) }
-            var pieces: [UInt8?] = []
+            var pieces: [ArraySlice<UInt8>?] = []
             for start in stride(from: 0, to: count, by: piece) {
                 let length = min(piece, count - start)
-                let bytes = try? disk.bytes(at: UInt64(start), count: length)
-                pieces += bytes.map { $0.map { $0 } } ?? [UInt8?](repeating: nil, count: length)
+                pieces.append((try? disk.bytes(at: UInt64(start), count: length))?[...])
             }
             return .partly(pieces)
         } catch {
