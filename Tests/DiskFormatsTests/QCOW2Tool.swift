@@ -27,6 +27,18 @@ enum QCOW2Tool {
         }
     }
 
+    /// An image without any data; `DIR` in its options stands for a directory of its own.
+    static func image(_ options: String, _ more: [String] = [], size: Int) throws -> [UInt8] {
+        try inDirectory { directory in
+            let options = options.replacingOccurrences(of: "DIR", with: directory)
+            let image = "\(directory)/image"
+            let create =
+                ["create", "-q", "-f", "qcow2"] + more + ["-o", options, image, "\(size)"]
+            try run("qemu-img", create)
+            return [UInt8](try Data(contentsOf: URL(fileURLWithPath: image)))
+        }
+    }
+
     /// What qemu-img reads of an image, zeros where it cannot; throws where it does not open it.
     static func content(of image: [UInt8]) throws -> [UInt8] {
         try inDirectory { directory in
