@@ -17,18 +17,22 @@ package struct Extraction: Sendable {
         package let guestPath: [UInt8]
         /// Its path in the destination; empty puts what is in the directory directly there.
         package let name: [UInt8]
+        /// Directories that are left out, because another root stands in their place.
+        package let hidden: Set<UInt64>
 
         /// Names what is taken out and where it goes.
         package init(
             _ fileSystem: any FileSystem,
             inode: UInt64,
             guestPath: [UInt8],
-            name: [UInt8]
+            name: [UInt8],
+            hidden: Set<UInt64> = []
         ) {
             self.fileSystem = fileSystem
             self.inode = inode
             self.guestPath = guestPath
             self.name = name
+            self.hidden = hidden
         }
     }
 
