@@ -178,6 +178,10 @@ def test_a_reader_that_goes_away_ends_it_quietly(arguments, large, tmp_path):
     error = process.stderr.read()
     code = process.wait(timeout=10)
     process.stderr.close()
+    if arguments[0] == "extract":
+        # An archive that is cut off is not what was asked for, and that is said.
+        assert b"not complete" in error and code not in (0, 70), (code, error)
+        return
     assert error == b"", error
     assert code in (0, 141, -signal.SIGPIPE), code
 
