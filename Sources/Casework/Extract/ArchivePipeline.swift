@@ -19,11 +19,23 @@ struct ArchiveJob: Sendable {
 /// A part of an archive that is made.
 struct ArchivePiece: Sendable {
     let buffer: TransferBuffer
+    /// What goes out after the first so many bytes of ``buffer``, from the file of a layer.
+    var moves: [Move] = []
     var files = 0
     var directories = 0
     var other = 0
     var bytes: UInt64 = 0
     var notes: [Note] = []
+    /// A range of a layer's file that needs no copy.
+    struct Move: Sendable {
+        let position: Int
+        /// Where it stands in the guest's file.
+        let fileOffset: UInt64
+        let file: FileDescriptor
+        let offset: UInt64
+        let count: UInt64
+    }
+
     /// The latest path in it.
     var latest: PlannedItem?
     /// Set where nothing more can be made.
