@@ -133,6 +133,7 @@ import Testing
         #expect(found.contains { $0.hasPrefix("\(hex("etc/"))fffe62 file 644 0 0 \(time) 1 ") })
         #expect(found.contains("\(hex("null")) char 666 0 0 \(time)"))
         #expect(found.contains { $0.hasPrefix("\(hex("setuid")) file 4755 4000000 3000000 ") })
+        #expect(found.contains("\(hex("shared")) directory 2770 0 0 \(time)"), "the mask is kept")
         #expect(found.contains { $0.hasPrefix("\(hex("huge")) file 644 0 0 \(time) 10739519488") })
         #expect(found.contains { $0.hasPrefix("\(hex("old")) file 644 0 0 -86400 1 ") })
         #expect(lines.count == source.nameCount - 1, "the socket alone is missing")
