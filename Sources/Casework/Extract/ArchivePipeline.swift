@@ -60,7 +60,9 @@ final class ArchivePipeline: Sendable {
         var isStopped = false
     }
 
-    /// Hands over a job; waits while too many are under way. False once the pipeline is stopped.
+    /// Hands over a job; waits while too many are under way.
+    ///
+    /// Returns false once the pipeline is stopped.
     func push(_ job: ArchiveJob) -> Bool {
         monitor.wait { state -> Bool? in
             if state.isStopped { return false }
