@@ -109,7 +109,7 @@ def test_a_cut_off_extraction_to_a_directory_holds_only_whole_files(name, large,
         for path, entry in found.items():
             if entry.type != "file" or is_partial(path):
                 continue
-            (original,) = [wanted for wanted in expected if path.endswith(wanted)]
+            original = path[path.index(b"/small/" if b"/small/" in path else b"/big"):]
             assert entry.sha256 == expected[original], f"{path!r} looks whole and is not"
         subprocess.run(["rm", "-r", out], check=True)
         if ended is None:
