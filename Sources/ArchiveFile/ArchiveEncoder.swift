@@ -35,7 +35,11 @@ internal import CArchive
             let reason = unsafe glovebox_archive_reason(handle).map { unsafe String(cString: $0) }
             throw refused(entry, reason ?? "")
         }
-        return body(unsafe RawSpan(_unsafeStart: bytes, byteCount: count))
+        let header = unsafe RawSpan(_unsafeStart: bytes, byteCount: count)
+        guard PaxHeader.mayNeedMending(entry) else { return body(header) }
+        let blocks = unsafe header.withUnsafeBytes { unsafe [UInt8]($0) }
+        guard let mended = PaxHeader.mended(blocks, of: entry) else { return body(header) }
+        return unsafe mended.withUnsafeBytes { unsafe body(RawSpan(_unsafeBytes: $0)) }
     }
 
     /// How many zeros follow `count` bytes of content.

@@ -1,0 +1,114 @@
+/// The records of a pax extended header, as POSIX.1-2008 lays them out for `pax`: each is its own
+/// length in decimal, a blank, keyword, `=`, value and a newline.
+///
+/// libarchive writes these headers; two things that it does not do right are mended here.
+struct PaxHeader {
+    private var records: [(keyword: [UInt8], value: [UInt8])] = []
+    /// The block of type `x` before the records.
+    private let block: [UInt8]
+    /// What follows the records: the entry's own block, and the map of a sparse file.
+    private let rest: [UInt8]
+
+    /// Reads the header blocks of one entry; nil where they have no extended header.
+    init?(_ blocks: [UInt8]) {
+        guard blocks.count > 1_024, blocks[156] == UInt8(ascii: "x"),
+            let size = Int(String(decoding: blocks[124..<135], as: UTF8.self), radix: 8),
+            blocks.count >= 512 + Self.padded(size)
+        else { return nil }
+        block = Array(blocks[..<512])
+        rest = Array(blocks[(512 + Self.padded(size))...])
+        var text = blocks[512..<(512 + size)]
+        while !text.isEmpty {
+            let digits = text.prefix { $0 != UInt8(ascii: " ") }
+            guard let length = Int(String(decoding: digits, as: UTF8.self)), length <= text.count,
+                length > digits.count + 2
+            else { return nil }
+            let record = text.prefix(length - 1).dropFirst(digits.count + 1)
+            guard let separator = record.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+            records.append((Array(record[..<separator]), Array(record[(separator + 1)...])))
+            text = text.dropFirst(length)
+        }
+    }
+
+    /// Whether there is a record of that keyword.
+    func has(_ keyword: String) -> Bool {
+        records.contains { $0.keyword.elementsEqual(keyword.utf8) }
+    }
+
+    /// Gives the record of that keyword another value, if there is one.
+    mutating func replace(_ keyword: String, _ value: [UInt8]) {
+        for index in records.indices where records[index].keyword.elementsEqual(keyword.utf8) {
+            records[index].value = value
+        }
+    }
+
+    /// Puts a record before all others.
+    mutating func insert(_ keyword: String, _ value: String) {
+        records.insert((Array(keyword.utf8), Array(value.utf8)), at: 0)
+    }
+
+    /// The header blocks with these records.
+    var blocks: [UInt8] {
+        let text = records.flatMap { Self.record($0.keyword, $0.value) }
+        var header = block
+        header.replaceSubrange(124..<136, with: Self.octal(text.count, digits: 11) + [0])
+        header.replaceSubrange(148..<156, with: repeatElement(UInt8(ascii: " "), count: 8))
+        let sum = header.reduce(0) { $0 + Int($1) }
+        header.replaceSubrange(
+            148..<156,
+            with: Self.octal(sum, digits: 6) + [0, UInt8(ascii: " ")]
+        )
+        let padding = repeatElement(UInt8(0), count: Self.padded(text.count) - text.count)
+        return header + text + padding + rest
+    }
+
+    private static func padded(_ size: Int) -> Int { (size + 511) / 512 * 512 }
+
+    private static func octal(_ value: Int, digits: Int) -> [UInt8] {
+        let text = String(value, radix: 8)
+        return Array((String(repeating: "0", count: max(0, digits - text.utf8.count)) + text).utf8)
+    }
+
+    private static func record(_ keyword: [UInt8], _ value: [UInt8]) -> [UInt8] {
+        let body =
+            [UInt8(ascii: " ")] + keyword + [UInt8(ascii: "=")] + value + [UInt8(ascii: "\n")]
+        var length = body.count + 1
+        while String(length).utf8.count + body.count != length {
+            length = String(length).utf8.count + body.count
+        }
+        return Array(String(length).utf8) + body
+    }
+}
+
+extension PaxHeader {
+    /// The header blocks of `entry` with what libarchive gets wrong mended; nil where nothing is.
+    ///
+    /// - A sparse file whose path is not UTF-8 and longer than 100 bytes gets its abbreviated path
+    ///   as `GNU.sparse.name`, which is where readers take the path from (seen in 3.6.2).
+    /// - Readers that use libarchive compose names that are marked as UTF-8, so that `e` with a
+    ///   combining accent becomes another name; marked as binary they are kept.
+    static func mended(_ blocks: [UInt8], of entry: ArchiveEntry) -> [UInt8]? {
+        guard var header = PaxHeader(blocks) else { return nil }
+        var isMended = false
+        if header.has("GNU.sparse.name") {
+            header.replace("GNU.sparse.name", entry.path)
+            isMended = true
+        }
+        if !header.has("hdrcharset"), hasCombining(entry.path) {
+            header.insert("hdrcharset", "BINARY")
+            isMended = true
+        }
+        return isMended ? header.blocks : nil
+    }
+
+    /// Whether ``mended(_:of:)`` is worth asking: paths in ASCII are right as they are.
+    static func mayNeedMending(_ entry: ArchiveEntry) -> Bool {
+        entry.path.contains { $0 >= 0x80 }
+    }
+
+    private static func hasCombining(_ path: [UInt8]) -> Bool {
+        String(decoding: path, as: UTF8.self).unicodeScalars.contains {
+            $0.properties.canonicalCombiningClass != .notReordered
+        }
+    }
+}
