@@ -107,8 +107,11 @@ cloud_root() {
     ln -s self/deeper "$dir/srv/self"
     ln -s nowhere "$dir/srv/dangling"
     ln -s /etc "$dir/srv/etc"
-    find "$dir" -exec touch -h -d 2026-01-01T00:00:00.123456789Z {} +
+    settle "$dir"
 }
+
+# settle DIR: the same times on every run.
+settle() { find "$1" -exec touch -h -d 2026-01-01T00:00:00.123456789Z {} +; }
 
 strange_tree() { /usr/bin/python3 "$fixtures/tree.py" "$1"; }
 
@@ -171,6 +174,7 @@ COMMANDS
     mkdir -p local/lost local/data
     echo 'the ephemeral disk' > local/note
     seq 1 50000 > local/data/numbers
+    settle local
     ext4 local.raw 64M local -L ephemeral0 -U "$LOCAL_UUID"
     quiet qemu-img convert -f raw -O qcow2 local.raw "$instance/disk.local"
     config_drive "$instance/disk.config"

@@ -177,11 +177,22 @@ def many(root):
         write(os.path.join(directory, b"entry-with-a-longer-name-%05d" % number), b"")
 
 
+def settle(root):
+    """The same times on every run, but for those that are the point."""
+    moment = 1767225600_123456789
+    for directory, _, files in os.walk(root, topdown=False):
+        if directory != os.path.join(root, b"times"):
+            for name in files:
+                os.utime(os.path.join(directory, name), ns=(moment, moment), follow_symlinks=False)
+        os.utime(directory, ns=(moment, moment))
+
+
 def fill(root):
     root = os.fsencode(root)
     os.makedirs(root, exist_ok=True)
     for part in (names, links, shapes, attributes, nodes, owners, times, many):
         part(root)
+    settle(root)
 
 
 if __name__ == "__main__":

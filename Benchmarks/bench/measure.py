@@ -56,6 +56,8 @@ def run_beneath_reaper(command, stdout, seconds_max, sample_memory):
     report_read, report_write = os.pipe()
     runner = os.fork()
     if runner == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = 70
         try:
             report = vars(reap_all(command, stdout, seconds_max, sample_memory))
@@ -64,9 +66,15 @@ def run_beneath_reaper(command, stdout, seconds_max, sample_memory):
         finally:
             os._exit(status)
     os.close(report_write)
-    with os.fdopen(report_read, "rb") as report:
-        text = report.read()
-    os.waitpid(runner, 0)
+    try:
+        with os.fdopen(report_read, "rb") as report:
+            text = report.read()
+    except BaseException:
+        # Interrupted: take the run down with us.
+        kill_below(runner)
+        raise
+    finally:
+        os.waitpid(runner, 0)
     return Cost(**json.loads(text))
 
 

@@ -38,8 +38,9 @@ NBDFUSE_NEEDS = ("nbdfuse", "qemu-nbd", "fusermount3")
 def through_nbdfuse(body, server=ROOT_AS_NBD):
     """`body` finds the raw view as $W/view/disk. nbdfuse writes to the FIFO once it is ready."""
     return f"""mkdir $W/view; mkfifo $W/ready
-nbdfuse -r -P $W/ready $W/view/disk [ {server} ] &
+{{ nbdfuse -r -P $W/ready $W/view/disk [ {server} ] || echo failed > $W/ready; }} &
 read pid < $W/ready
+rm $W/ready
 {body}
 status=$?
 until fusermount3 -u $W/view 2>/dev/null; do sleep 0.002; done
@@ -73,7 +74,7 @@ umount $W/mnt
 
 
 def kernel_mounts(body, answer, quick=False):
-    """The kernel's ext4 over nbdfuse, over a FUSE export of qemu-storage-daemon, on the raw copy."""
+    """The kernel's ext4 over nbdfuse, over qemu-storage-daemon's FUSE, on the raw copy."""
     return [
         Peer(
             "nbdfuse + kernel mount",
@@ -196,9 +197,9 @@ def disks():
         over_nbd = through_nbdfuse(command.replace("VIEW", "$W/view/disk"), QCOW2_AS_NBD)
         over_qsd = through_storage_daemon(command.replace("VIEW", "$W/disk"), whole_disk=True)
         flat = command.replace("VIEW", "$FLAT")
-        qsd = ("qemu-storage-daemon",)
+        qsd, nbd = ("qemu-storage-daemon",), NBDFUSE_NEEDS
         return [
-            Peer(f"nbdfuse + {name}", OVERLAY, over_nbd, answer, needs + NBDFUSE_NEEDS, quick=quick),
+            Peer(f"nbdfuse + {name}", OVERLAY, over_nbd, answer, needs + nbd, quick=quick),
             Peer(f"qemu-storage-daemon + {name}", OVERLAY, over_qsd, answer, needs + qsd),
             Peer(name, FLAT, flat, answer, needs, quick=quick),
         ]

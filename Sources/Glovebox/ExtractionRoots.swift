@@ -1,56 +1,99 @@
 package import Casework
-internal import DiskFormats
 
 /// What the user asked to extract, as the places where it is.
 package struct ExtractionRoots {
-    /// One for each path and for each file system that the guest mounts beneath it.
+    /// One for each path, and one for each file system that the guest mounts beneath it.
     package let roots: [Extraction.Root]
 
     /// Resolves guest paths; symbolic links on the way are followed, one in the last place is not.
     ///
-    /// In the destination a file has its path in the guest. Files of a volume that was named keep
-    /// `DISK/VOLUME` in front of it where several volumes were asked for.
+    /// In the destination a file has its path in the guest. Where several trees were asked for, the
+    /// files of a volume that was named are in `DISK/VOLUME`. What another path covers already is
+    /// taken once.
     package init(_ arguments: [String], of instance: Instance) throws(GloveboxError) {
-        var places: [(file: GuestFile, tree: GuestTree)] = []
-        var trees: Set<String> = []
+        var places: [Place] = []
         for argument in arguments {
             let path = try instance.path(argument)
             let tree = try instance.tree(of: path)
-            places.append((try tree.resolve(path.path, followLast: false), tree))
-            trees.insert(path.volume?.description ?? "")
+            let file = try tree.resolve(path.path, followLast: false)
+            places.append(Place(volume: path.volume, tree: tree, file: file))
         }
+        let hasSeveralTrees = Set(places.map(\.volume)).count > 1
         var roots: [Extraction.Root] = []
-        for (file, tree) in places {
-            let isGuestTree = tree.mounts.count > 1 || trees.count == 1
-            let prefix = isGuestTree ? [] : Self.prefix(file.volume)
-            roots.append(Self.root(file, prefix))
-            let inside = file.path == [0x2F] ? file.path : file.path + [0x2F]
-            for mount in tree.mounts where !mount.point.isEmpty {
-                let point = GuestPath.joined(mount.point)
-                guard point.starts(with: inside) else { continue }
-                let top = GuestFile(
-                    volume: mount.volume,
-                    fileSystem: mount.fileSystem,
-                    inode: mount.fileSystem.rootInode,
-                    path: point
-                )
-                roots.append(Self.root(top, prefix))
+        for (index, place) in places.enumerated() {
+            let isCovered = places.enumerated().contains { other in
+                other.offset != index && other.element.covers(place)
+                    && (other.offset < index || !place.covers(other.element))
             }
+            if !isCovered { roots += try place.roots(prefixed: hasSeveralTrees) }
         }
         self.roots = roots
     }
+}
 
-    private static func root(_ file: GuestFile, _ prefix: [UInt8]) -> Extraction.Root {
-        Extraction.Root(
-            file.fileSystem,
-            inode: file.inode,
-            guestPath: file.path,
-            name: prefix + file.path.dropFirst(prefix.isEmpty ? 1 : 0)
-        )
+/// A path that was asked for.
+private struct Place {
+    let volume: GuestPath.VolumeName?
+    let tree: GuestTree
+    let file: GuestFile
+
+    func covers(_ other: Place) -> Bool {
+        volume == other.volume
+            && GuestPath.components(of: other.file.path)
+                .starts(with: GuestPath.components(of: file.path))
     }
 
-    private static func prefix(_ volume: GuestPath.VolumeName) -> [UInt8] {
-        let name = volume.volume.isEmpty ? volume.disk : "\(volume.disk)/\(volume.volume)"
-        return [UInt8](name.utf8)
+    /// The place itself and what is mounted beneath it.
+    func roots(prefixed: Bool) throws(GloveboxError) -> [Extraction.Root] {
+        var prefix: [[UInt8]] = []
+        if prefixed, let volume {
+            prefix = [volume.disk, volume.volume].filter { !$0.isEmpty }.map { [UInt8]($0.utf8) }
+        }
+        let start = GuestPath.components(of: file.path)
+        let mounts = tree.mounts.filter {
+            $0.point.count > start.count && $0.point.starts(with: start)
+        }
+        var tops = [file]
+        for mount in mounts {
+            tops.append(
+                GuestFile(
+                    volume: mount.volume,
+                    fileSystem: mount.fileSystem,
+                    inode: mount.fileSystem.rootInode,
+                    path: GuestPath.joined(mount.point)
+                )
+            )
+        }
+        var roots: [Extraction.Root] = []
+        for top in tops {
+            let name = (prefix + GuestPath.components(of: top.path)).joined(separator: [0x2F])
+            roots.append(
+                Extraction.Root(
+                    top.fileSystem,
+                    inode: top.inode,
+                    guestPath: top.path,
+                    name: [UInt8](name),
+                    hidden: try hidden(in: top, mounts)
+                )
+            )
+        }
+        return roots
+    }
+
+    /// The directories of `top`'s own file system that mounts stand in front of.
+    private func hidden(
+        in top: GuestFile,
+        _ mounts: [GuestTree.Mount]
+    ) throws(GloveboxError) -> Set<UInt64> {
+        var hidden: Set<UInt64> = []
+        for mount in mounts {
+            let others = tree.mounts.filter { $0.point != mount.point }
+            let below = GuestTree(mounts: others)
+            guard let directory = try? below.resolve(GuestPath.joined(mount.point)),
+                directory.volume == top.volume
+            else { continue }
+            hidden.insert(directory.inode)
+        }
+        return hidden
     }
 }

@@ -13,8 +13,8 @@ struct CatCommand: ParsableCommand {
               glovebox cat /var/lib/nova/instances/UUID /etc/fstab
               glovebox cat disk.qcow2 disk.qcow2:p1:/var/log/syslog | grep error
 
-            Bytes go out as they are, also to a terminal; `| less` shows them safely. A range that \
-            cannot be read is named on standard error, and the exit code is 5.
+            Bytes go out as they are, also to a terminal; `| less` shows them safely. Where a byte \
+            cannot be read the output ends before it, and the exit code is 5.
             """
     )
 
@@ -28,7 +28,6 @@ struct CatCommand: ParsableCommand {
 
     func run() throws {
         let instance = try options.open(target)
-        var failures = 0
         for path in paths {
             let file = try instance.file(path)
             let object = "\(file.volume):\(GuestName.escaped(file.path))"
@@ -40,23 +39,20 @@ struct CatCommand: ParsableCommand {
                 to: try .standardOutput(),
                 layers: try instance.disk(file.volume.disk).image.hostFiles
             )
-            for problem in report.problems {
-                let range = problem.range.map { " bytes \($0.lowerBound)–\($0.upperBound - 1)" }
-                Message.warn("\(object)\(range ?? ""): \(problem.failure)")
+            switch report.ending {
+            case .outputClosed: return
+            case .failed(let failure): throw GloveboxError(.unreadable, "\(object): \(failure)")
+            default: break
             }
-            if report.ending == .outputClosed { return }
-            if case .failed(let failure) = report.ending {
-                throw GloveboxError(.unreadable, "\(failure)")
+            if let problem = report.problems.first, let range = problem.range {
+                throw GloveboxError(
+                    .unreadable,
+                    "\(object): the output ends before byte \(range.lowerBound): \(problem.failure)",
+                    advice: "`glovebox extract` takes out what is readable after it, too."
+                )
             }
-            failures += report.problems.count
         }
         options.report(on: instance)
-        guard failures == 0 else {
-            throw GloveboxError(
-                .unreadable,
-                "Not everything could be read; zeros stand for what is missing."
-            )
-        }
     }
 
     private func refuseUnreadable(_ file: GuestFile, _ object: String) throws(GloveboxError) {

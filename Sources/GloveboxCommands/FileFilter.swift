@@ -32,7 +32,7 @@ struct FileFilter {
         }
         guard case .success(let inode) = found.inode else { return true }
         if let type, inode.type != type { return false }
-        if let newer, inode.modified < newer { return false }
+        if let newer, inode.modified <= newer { return false }
         if let older, inode.modified >= older { return false }
         return sizes.allSatisfy { $0.contains(inode.size) }
     }
@@ -50,7 +50,9 @@ struct FileFilter {
     }
 
     private static func range(_ text: String) throws(GloveboxError) -> ClosedRange<UInt64> {
-        let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+        let units: [Character: UInt64] = [
+            "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40,
+        ]
         var digits = text.drop { $0 == "+" || $0 == "-" }
         var unit: UInt64 = 1
         if let last = digits.last, let known = units[last] {
@@ -63,7 +65,7 @@ struct FileFilter {
             throw GloveboxError(
                 .usage,
                 "\(text) is no size.",
-                advice: "Write bytes, or a number with K, M, G or T, with + or - before it."
+                advice: "Write bytes, or a number with k, M, G or T, with + or - before it."
             )
         }
         switch text.first {

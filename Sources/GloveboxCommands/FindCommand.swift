@@ -35,8 +35,9 @@ struct FindCommand: ParsableCommand {
     var type: String?
 
     @Option(
+        parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
-            "Size in bytes, or with K, M, G, T: exactly, +more than, -less than; may be repeated.",
+            "Size in bytes, or with k, M, G, T: exactly, +more than, -less than; may be repeated.",
             valueName: "[+-]size"
         )
     )
@@ -44,7 +45,7 @@ struct FindCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Modified at this time or later: 2026-01-31[T12:00:00Z].",
+            "Modified after this time: 2026-01-31[T12:00:00Z].",
             valueName: "time"
         )
     )

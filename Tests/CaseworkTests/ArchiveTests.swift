@@ -133,6 +133,7 @@ import Testing
         #expect(found.contains { $0.hasPrefix("\(hex("etc/"))fffe62 file 644 0 0 \(time) 1 ") })
         #expect(found.contains("\(hex("null")) char 666 0 0 \(time)"))
         #expect(found.contains { $0.hasPrefix("\(hex("setuid")) file 4755 4000000 3000000 ") })
+        #expect(found.contains("\(hex("shared")) directory 2770 0 0 \(time)"), "the mask is kept")
         #expect(found.contains { $0.hasPrefix("\(hex("huge")) file 644 0 0 \(time) 10739519488") })
         #expect(found.contains { $0.hasPrefix("\(hex("old")) file 644 0 0 -86400 1 ") })
         #expect(lines.count == source.nameCount - 1, "the socket alone is missing")
@@ -265,5 +266,36 @@ import Testing
         #expect(names == "one/etc/\none/etc/fstab\nfstab\n")
         #expect(report.skippedPaths == ["x": .invalidName])
         #expect(report.problems.map(\.path) == [[0x79]])
+    }
+
+    @Test func `what goes from a layer into the pipe without a copy is what a copy would be`()
+        throws
+    {
+        let bytes = noise(3_300_000)
+        let scratch = try Scratch()
+        try Data([UInt8](repeating: 0xAA, count: 512) + bytes)
+            .write(to: URL(fileURLWithPath: scratch.path + "/layer"))
+        let layer = try FileDescriptor.open(scratch.path + "/layer", O_RDONLY)
+        let source = FakeFileSystem()
+        source.addFile([UInt8]("long".utf8), [.bytes(bytes), .hole(8_192), .bytes(noise(700))])
+        source.addFile([UInt8]("short".utf8), [.bytes(noise(9_000))])
+        source.layerOffset = 512 - 4_096
+        let root = Extraction.Root(source, inode: 2, guestPath: [0x2F], name: [], layers: [layer])
+        let ends = try FileDescriptor.pipe()
+        let written = scratch.path + "/a.tar"
+        let drain = Thread {
+            let all = try? ends.reading.readAll(limit: 1 << 24)
+            _ = FileManager.default.createFile(atPath: written, contents: all.map { Data($0) })
+        }
+        drain.start()
+        let report = Extraction([root], to: .archive(ends.writing)).run()
+        try ends.writing.close()
+        while !drain.isFinished { Thread.sleep(forTimeInterval: 0.01) }
+        #expect(report.isComplete && report.bytes == 3_309_700)
+        try run("tar", "-C", scratch.path, "-xf", written)
+        let long = [UInt8](try Data(contentsOf: URL(fileURLWithPath: scratch.path + "/long")))
+        #expect(long == bytes + [UInt8](repeating: 0, count: 8_192) + noise(700))
+        let short = [UInt8](try Data(contentsOf: URL(fileURLWithPath: scratch.path + "/short")))
+        #expect(short == noise(9_000))
     }
 }

@@ -19,7 +19,7 @@ import Testing
         var (tree, image) = try Self.filled(options, scratch)
         for offset in 1024..<4096 { image[offset] = 0 }
         let fileSystem = try Ext4FileSystem(volume: MemorySource(image))
-        let walk = Ext4Walk(fileSystem)
+        let walk = Ext4Listing(fileSystem)
         let problems = fileSystem.summary.problems
         #expect(problems.first?.reason == .badMagic)
         #expect(problems.contains { $0.structure.contains("group descriptor 0") })
@@ -36,14 +36,14 @@ import Testing
         #expect(
             fileSystem.summary.problems.first?.detail.contains("backup at byte 8389632") == true
         )
-        try tree.compare(with: Ext4Walk(fileSystem))
+        try tree.compare(with: Ext4Listing(fileSystem))
     }
 
     @Test func `a wrong checksum costs what it guards and no more`() throws {
         let scratch = try Ext4Scratch()
         let (_, image) = try Self.filled("-t ext4 -b 1024", scratch)
         let whole = try Ext4FileSystem(volume: MemorySource(image))
-        let clean = Ext4Walk(whole)
+        let clean = Ext4Listing(whole)
         let victim = try #require(clean.files["/medium"]?.inode.number)
         let many = try #require(clean.files["/many"]?.inode.number)
 
@@ -55,7 +55,7 @@ import Testing
             }
         )
         spoiled[block + 20] ^= 1
-        let walk = Ext4Walk(try Ext4FileSystem(volume: MemorySource(spoiled)))
+        let walk = Ext4Listing(try Ext4FileSystem(volume: MemorySource(spoiled)))
         #expect(walk.problems.map(\.reason) == [.badChecksum, .badChecksum])
         #expect(walk.problems.contains { $0.structure == "ext4 inode \(victim)" })
         #expect(walk.problems.contains { $0.offset == UInt64(block + 1020) })

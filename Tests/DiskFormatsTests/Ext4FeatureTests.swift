@@ -84,7 +84,7 @@ import Testing
         ] {
             let path = scratch("image")
             try Ext4Tool.mke2fs(options, size: "16M", tree: scratch("tree"), at: path)
-            let walk = Ext4Walk(try openImage(path))
+            let walk = Ext4Listing(try openImage(path))
             #expect(walk.problems == [])
             for name in ["f", "d"] {
                 let dump = try Ext4Tool.run([
@@ -117,7 +117,7 @@ import Testing
                 "sif f crtime @4294967295", "sif f crtime_extra 4",
             ]
         )
-        let inode = try #require(Ext4Walk(try openImage(path)).files["/f"]?.inode)
+        let inode = try #require(Ext4Listing(try openImage(path)).files["/f"]?.inode)
         #expect(inode.modified == Timestamp(seconds: 100 + 1 << 32, nanoseconds: 123_456_789))
         #expect(inode.created == Timestamp(seconds: -1, nanoseconds: 1))
     }
@@ -185,12 +185,12 @@ import Testing
             return
         }
         #expect(transactions > 0 && blocks > 0)
-        let walk = Ext4Walk(fileSystem)
+        let walk = Ext4Listing(fileSystem)
         #expect(walk.problems == [])
         #expect(walk.files["/d/f50"]?.content == Array("50\n".utf8))
         let ignored = try Ext4FileSystem(volume: MemorySource(image), journal: .ignore)
         #expect(ignored.summary.journal == .ignored)
-        #expect(Ext4Walk(ignored).files["/d/f50"] == nil)
+        #expect(Ext4Listing(ignored).files["/d/f50"] == nil)
     }
 
     @Test func `encrypted and verity files are refused one by one`() throws {
@@ -206,7 +206,7 @@ import Testing
             ]
         )
         let fileSystem = try openImage(path)
-        let walk = Ext4Walk(fileSystem)
+        let walk = Ext4Listing(fileSystem)
         #expect(walk.files["/plain"]?.content.isEmpty == false)
         #expect(walk.files["/vault"]?.inode.obstacle == .encrypted)
         #expect(walk.problems.count == 3)
@@ -228,7 +228,7 @@ import Testing
             ]
         )
         let fileSystem = try openImage(path)
-        let walk = Ext4Walk(fileSystem)
+        let walk = Ext4Listing(fileSystem)
         let directory = try #require(walk.files["/d"]?.inode.number)
         func find(_ name: String) throws -> UInt64? {
             try fileSystem.lookup(Array(name.utf8), in: directory)

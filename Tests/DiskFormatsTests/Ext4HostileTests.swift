@@ -35,7 +35,7 @@ import Testing
         do {
             let fileSystem = try Ext4FileSystem(volume: MemorySource(image))
             let problems = fileSystem.summary.problems.count
-            let walk = Ext4Walk(fileSystem, bytesMax: 1 << 18)
+            let walk = Ext4Listing(fileSystem, bytesMax: 1 << 18)
             _ = try? fileSystem.lookup(Array("plain".utf8), in: 2)
             if let many = walk.files["/many"]?.inode.number {
                 _ = try? fileSystem.lookup(Array("a-rather-long-file-name-7".utf8), in: many)
@@ -98,7 +98,7 @@ import Testing
             }
         }
         let fileSystem = try Ext4FileSystem(volume: MemorySource(image))
-        let walk = Ext4Walk(fileSystem, bytesMax: 16 << 20)
+        let walk = Ext4Listing(fileSystem, bytesMax: 16 << 20)
         #expect(walk.files["/a/b/up"]?.inode.number == 2)
         #expect(walk.files["/a/b/self"]?.target == Array("self".utf8))
         #expect(walk.files["/map"]?.content.count == 16_000_000)

@@ -94,7 +94,7 @@ func openImage(_ path: String) throws -> Ext4FileSystem {
 }
 
 /// What a walk over a whole tree found.
-struct Ext4Walk {
+struct Ext4Listing {
     struct File {
         let inode: Inode
         var content: [UInt8] = []

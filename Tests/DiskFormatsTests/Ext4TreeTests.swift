@@ -43,7 +43,7 @@ struct Ext4SampleTree {
 
     /// Compares names, types, modes, owners, link counts, sizes, times, targets and contents.
     func compare(
-        with walk: Ext4Walk,
+        with walk: Ext4Listing,
         wideTimes: Bool = true,
         location: SourceLocation = #_sourceLocation
     ) throws {
@@ -108,6 +108,6 @@ struct Ext4SampleTree {
         let fileSystem = try openImage(image)
         #expect(fileSystem.summary.problems == [])
         let narrow = options.contains("-I 128")
-        try tree.compare(with: Ext4Walk(fileSystem), wideTimes: !narrow)
+        try tree.compare(with: Ext4Listing(fileSystem), wideTimes: !narrow)
     }
 }

@@ -12,7 +12,8 @@ struct PartitionDamageTests {
         """
 
     /// What every caller relies on, whatever the disk says.
-    static func checkPromises(_ disk: any BlockSource) throws {
+    @discardableResult
+    static func checkPromises(_ disk: any BlockSource) throws -> PartitionTable {
         let table = try PartitionTable.read(disk)
         #expect(table.sectorSize == 512 || table.sectorSize == 4096)
         for partition in table.partitions {
@@ -20,6 +21,7 @@ struct PartitionDamageTests {
             _ = try SliceSource(disk, start: partition.start, byteCount: partition.byteCount)
         }
         #expect(table.kind != .none || (table.partitions.isEmpty && table.problems.isEmpty))
+        return table
     }
 
     /// A GPT header with `field` set, its checksum made right again.
@@ -80,7 +82,7 @@ struct PartitionDamageTests {
             let damaged = try PartitionTable.read(image.patched([0xA5], at: 570))
             #expect(damaged.partitions == whole.partitions)
             #expect(damaged.problems.last?.offset == 4 << 20 - 512)
-            let erased = try image.patched([UInt8](repeating: 0, count: 512), at: 512)
+            let erased = image.patched([UInt8](repeating: 0, count: 512), at: 512)
             #expect(try PartitionTable.read(erased).partitions == whole.partitions)
         }
     }
@@ -105,7 +107,7 @@ struct PartitionDamageTests {
     @Test func `two damaged copies give no partitions and two reasons`() throws {
         try PartitionLab.withImage(Self.gpt) { image, _ in
             let last = Int(image.byteCount) - 512
-            let disk = try image.patched([0xA5], at: 570).patched([0xA5], at: last + 60)
+            let disk = image.patched([0xA5], at: 570).patched([0xA5], at: last + 60)
             let table = try PartitionTable.read(disk)
             #expect(table.kind == .gpt && table.partitions == [])
             #expect(table.problems.map(\.reason) == [.badChecksum, .badChecksum])
@@ -163,9 +165,8 @@ struct PartitionDamageTests {
                 let span = entries.span
                 let checksum = Self.little(crc32(unsafe span.bytes))
                 let header = try Self.header(of: image, 88, checksum)
-                let disk = try image.patched(header + entries, at: 512)
-                try Self.checkPromises(disk)
-                let table = try PartitionTable.read(disk)
+                let disk = image.patched(header + entries, at: 512)
+                let table = try Self.checkPromises(disk)
                 let problems = table.problems.map { "\($0.structure): \($0.detail)" }
                 #expect(
                     problems.contains { $0.hasPrefix(expected) },
@@ -260,8 +261,7 @@ struct PartitionDamageTests {
                 for count in stride(from: UInt64(0), through: image.byteCount, by: 512) {
                     // Between the structures nothing changes.
                     guard count < 40_000 || count % 65_536 < 2048 else { continue }
-                    let table = try PartitionTable.read(image.truncated(to: count))
-                    try Self.checkPromises(image.truncated(to: count))
+                    let table = try Self.checkPromises(image.truncated(to: count))
                     #expect(
                         !table.problems.isEmpty || table.kind == .none || count == image.byteCount
                             || table.partitions.allSatisfy { $0.end < count },
@@ -279,10 +279,9 @@ struct PartitionDamageTests {
             for offset in places {
                 let byte = try image.bytes(at: UInt64(offset), count: 1)[0]
                 for value in [0, 0xFF, byte ^ 1, byte ^ 0x80] where value != byte {
-                    let disk = try image.patched([value], at: offset)
-                    try Self.checkPromises(disk)
+                    let disk = image.patched([value], at: offset)
                     // Both copies are guarded by checksums: either the same answer or none.
-                    let table = try PartitionTable.read(disk)
+                    let table = try Self.checkPromises(disk)
                     guard offset >= 512 else { continue }
                     #expect(table.partitions == whole.partitions)
                     #expect(table.problems.count == 2)

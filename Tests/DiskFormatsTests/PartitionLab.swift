@@ -112,21 +112,32 @@ struct FileImage: BlockSource {
     }
 }
 
+/// A disk of which some bytes are others.
+struct PatchedImage: BlockSource {
+    let base: any BlockSource
+    let patch: [UInt8]
+    let place: Int
+    var byteCount: UInt64 { base.byteCount }
+
+    func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
+        try base.read(into: &buffer, at: offset)
+        let first = max(place, Int(offset))
+        let last = min(place + patch.count, Int(offset) + buffer.byteCount)
+        guard first < last else { return }
+        let part = Array(patch[first - place..<last - place])
+        let span = part.span
+        unsafe buffer.copy(span.bytes, to: first - Int(offset))
+    }
+
+    func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
+        try base.run(at: offset, limit: limit)
+    }
+}
+
 extension BlockSource {
     /// The same disk with `bytes` at `offset`.
-    func patched(_ bytes: [UInt8], at offset: Int) throws -> OverlaySource {
-        let first = offset / 512
-        let last = (offset + bytes.count - 1) / 512
-        var blocks: [UInt64: [UInt8]] = [:]
-        for number in first...last {
-            var block = try self.bytes(at: UInt64(number * 512), count: 512)
-            for index in 0..<512 {
-                let source = number * 512 + index - offset
-                if bytes.indices.contains(source) { block[index] = bytes[source] }
-            }
-            blocks[UInt64(number)] = block
-        }
-        return OverlaySource(self, blockSize: 512, blocks: blocks)
+    func patched(_ bytes: [UInt8], at offset: Int) -> PatchedImage {
+        PatchedImage(base: self, patch: bytes, place: offset)
     }
 
     /// The first `count` bytes of the disk.

@@ -134,7 +134,7 @@ import Testing
             let entries = [UInt8](repeating: 0xE5, count: clusterSize)
             let span = boot.span
             let tables = try unsafe Int(span.bytes.u32(at: 0x24)) * 512 * 2
-            let disk = try image.patched(entries, at: reserved + tables)
+            let disk = image.patched(entries, at: reserved + tables)
                 .patched([2, 0, 0, 0], at: reserved + 8)
             let found = try VolumeSignature.probe(disk)
             #expect(found.map(\.type) == ["vfat"] && found.map(\.label) == [[]])

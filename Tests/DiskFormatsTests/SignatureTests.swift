@@ -56,7 +56,7 @@ struct SignatureTests {
             try PartitionLab.withImage(script) { image, directory in
                 let found = try Self.compare(image, directory)
                 #expect(found.map(\.byteCount) == [64 << 20])
-                let damaged = try image.patched([0xA5], at: sector * 512 + 60)
+                let damaged = image.patched([0xA5], at: sector * 512 + 60)
                 #expect(try VolumeSignature.probe(damaged).isEmpty)
             }
         }
@@ -193,7 +193,7 @@ struct SignatureTests {
             """
         try PartitionLab.withImage(script) { image, _ in
             let block = arraySuperblock(at: 64 << 20 - 8192)
-            let disk = try image.patched(block, at: 64 << 20 - 8192)
+            let disk = image.patched(block, at: 64 << 20 - 8192)
             let types = try VolumeSignature.probe(disk).map(\.type)
             #expect(types.first == "linux_raid_member" && types.contains("swap"))
         }

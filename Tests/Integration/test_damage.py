@@ -57,7 +57,7 @@ def small(tmp_path_factory):
         "gpt": "label: gpt\n2048,4096,L\n6144,2048,L\n,,L\n",
         "mbr": "label: dos\n1: start=2048, size=4096, type=83\n"
         "2: start=6144, size=8192, type=5\n5: start=8192, size=1000, type=83\n"
-        "6: start=10240, size=1000, type=83\n3: start=16384, type=82\n",
+        "6: start=12288, size=1000, type=83\n3: start=16384, type=82\n",
     }.items():
         made[name] = directory / name
         shutil.copy(made["ext2"], directory / "part")
@@ -130,7 +130,7 @@ def commands(name, image):
     yield ["disks", "--json", *options, image]
     whole = f"{image.name}:p1:/" if name in ("gpt", "mbr") else "/"
     yield ["ls", "-R", "-l", *options, image, whole]
-    yield ["extract", *options, image, whole, "--to-tar", "/dev/null"]
+    yield ["extract", *options, image, whole, "--to-tar", "-"]
 
 
 def assert_survives(name, image, what):
@@ -206,7 +206,7 @@ def test_a_file_of_sixteen_tebibytes_of_hole_is_packed_at_once(tmp_path):
     debugfs_said = tool("debugfs", "-w", "-f", "-", image, input=(
         f"write {tmp_path}/small giant\nset_inode_field giant size 0xffffffff000\n".encode()))
     assert b"giant" in debugfs_said
-    result = measured("extract", "--format", "raw", image, "/", "--to-tar", "/dev/null", timeout=SECONDS_MAX)
+    result = measured("extract", "--format", "raw", image, "/", "--to-tar", "-", timeout=SECONDS_MAX)
     assert result.code in support.DOCUMENTED and result.peak < MEMORY_MAX, str(result)
 
 

@@ -109,7 +109,7 @@ def test_a_cut_off_extraction_to_a_directory_holds_only_whole_files(name, large,
         for path, entry in found.items():
             if entry.type != "file" or is_partial(path):
                 continue
-            (original,) = [wanted for wanted in expected if path.endswith(wanted)]
+            original = path[path.index(b"/small/" if b"/small/" in path else b"/big"):]
             assert entry.sha256 == expected[original], f"{path!r} looks whole and is not"
         subprocess.run(["rm", "-r", out], check=True)
         if ended is None:
@@ -178,6 +178,10 @@ def test_a_reader_that_goes_away_ends_it_quietly(arguments, large, tmp_path):
     error = process.stderr.read()
     code = process.wait(timeout=10)
     process.stderr.close()
+    if arguments[0] == "extract":
+        # An archive that is cut off is not what was asked for, and that is said.
+        assert b"not complete" in error and code not in (0, 70), (code, error)
+        return
     assert error == b"", error
     assert code in (0, 141, -signal.SIGPIPE), code
 

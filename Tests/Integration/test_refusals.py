@@ -98,7 +98,7 @@ def test_a_backing_name_that_is_no_path_is_refused(backing, canary, here, tmp_pa
 
 @pytest.mark.parametrize(
     "backing",
-    ["{canary}", "../host/secret.raw", "./../here/../host/secret.raw", "/dev/sda", "/proc/self/mem",
+    ["{canary}", "../host/secret.raw", "./../here/../host/secret.raw", "/dev/null", "/proc/self/mem",
      "/etc/shadow"],
 )
 def test_a_backing_file_outside_the_directories_is_refused(backing, canary, here, tmp_path):
@@ -160,7 +160,8 @@ def test_a_chain_that_loops_is_refused(here, tmp_path):
     overlay(second, str(first), "qcow2")
     assert_refused(first, tmp_path, (REFUSED, DAMAGED))
     own = here / "own"
-    overlay(own, str(own), "qcow2")
+    tool("qemu-img", "create", "-q", "-f", "qcow2", own, "8M")
+    tool("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", own, "-F", "qcow2", own)
     assert_refused(own, tmp_path, (REFUSED, DAMAGED))
 
 
@@ -262,7 +263,8 @@ def test_disk_info_decides_that_a_disk_is_raw(canary, here):
 
 
 @pytest.mark.parametrize("entry", [b"[]", b"{", b'{"disk": 7}', b'{"/x/disk": "qcow2", "/x/disk": "raw"}',
-                                   b'{"/x/disk": "vmdk"}', b"\xff\xfe", b"{}" + b" " * (2 << 20)])
+                                   b'{"/x/disk": "vmdk"}', b"\xff\xfe", b"{}" + b" " * (2 << 20)],
+                         ids=["array", "torn", "number", "twice", "vmdk", "not UTF-8", "large"])
 def test_a_disk_info_that_makes_no_sense_decides_nothing(entry, canary, here):
     hostile_raw(here / "disk", canary)
     (here / "disk.info").write_bytes(entry)
@@ -426,19 +428,18 @@ def test_encrypted_files_are_named_and_refused_one_by_one(tmp_path):
     options = ["--format", "raw"]
     assert ok("cat", *options, image, "/open").out == b"in the open\n"
     assert "secret" in [r["path"].strip("/") for r in ok("ls", "--json", *options, image).lines]
+    # Its names are encrypted as well, so the directory is what is named.
     result = run("ls", "-R", "--json", *options, image, "/")
-    hidden = [r for r in result.lines if r["path"].startswith("/secret/")]
-    assert len(hidden) == 2, str(result)
-    # A link's target is as unreadable as a file's content.
-    assert all(r["obstacle"] == "encrypted" for r in hidden if r["type"] == "file"), hidden
-    (document,) = [r for r in hidden if r["type"] == "file"]
-    result = run("cat", *options, image, support.exact("path", document))
-    assert result.code in (DAMAGED, REFUSED) and result.out == b"", str(result)
-    assert b"encrypt" in result.err.lower()
+    assert result.code == DAMAGED, str(result)
+    assert b"/secret" in result.err and b"encrypt" in result.err
+    assert not [r for r in result.lines if r["path"].startswith("/secret/")]
+    for path in ("/secret/document", "/secret"):
+        result = run("cat", *options, image, path)
+        assert result.code not in (DONE, 70) and result.out == b"", str(result)
     result = run("extract", "--json", *options, image, "/", "--to-tar", tmp_path / "out.tar")
     assert result.code == DAMAGED, str(result)
     report = json.dumps([result.document["skipped"], result.document["problems"]])
-    assert "encrypt" in report.lower()
+    assert "/secret" in report and "encrypt" in report.lower()
     archive = support.archived((tmp_path / "out.tar").read_bytes())
     assert archive[b"/open"].size == 12
-    assert not [path for path, entry in archive.items() if path.startswith(b"/secret/") and entry.size]
+    assert not [path for path in archive if path.startswith(b"/secret/")]

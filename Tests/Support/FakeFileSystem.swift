@@ -35,7 +35,11 @@ package final class FakeFileSystem: FileSystem, @unchecked Sendable {
     package var summary: FileSystemSummary {
         FileSystemSummary(type: "fake", blockSize: 4096, totalBytes: UInt64(content.count))
     }
-    package var volume: any BlockSource { FaultySource(MemorySource(content), failing: failing) }
+    package var volume: any BlockSource {
+        FaultySource(MemorySource(content), failing: failing, layerOffset: layerOffset)
+    }
+    /// Where the first file's bytes stand in a layer's file, relative to the volume; nil: nowhere.
+    package var layerOffset: Int?
 
     /// An empty root directory.
     package init() {
@@ -219,11 +223,16 @@ extension FakeFileSystem {
 package struct FaultySource: BlockSource {
     private let base: any BlockSource
     private let failing: [Range<UInt64>]
+    private let layerOffset: Int?
 
     /// Fails every read that touches one of `failing`.
-    package init(_ base: any BlockSource, failing: [Range<UInt64>]) {
+    ///
+    /// The first three million bytes are said to stand in the file of layer 0 where `layerOffset`
+    /// is given, which is added to their place on the volume.
+    package init(_ base: any BlockSource, failing: [Range<UInt64>], layerOffset: Int? = nil) {
         self.base = base
         self.failing = failing
+        self.layerOffset = layerOffset
     }
 
     package var byteCount: UInt64 { base.byteCount }
@@ -237,6 +246,10 @@ package struct FaultySource: BlockSource {
     }
 
     package func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try base.run(at: offset, limit: limit)
+        let below = try base.run(at: offset, limit: limit)
+        guard let layerOffset, offset < 3_000_000 else { return below }
+        let length = min(below.length, 3_000_000 - offset)
+        let place = UInt64(Int(offset) + layerOffset)
+        return BlockRun(length: length, origin: .file(layer: 0, offset: place))
     }
 }

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <locale.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,8 @@ struct glovebox_archive {
     unsigned char *bytes;
     size_t count, capacity;
     int keep;
+    uint32_t permissions;
+    int has_acl;
 };
 
 /* Headers are kept; what libarchive writes in place of the content is not. */
@@ -116,6 +119,8 @@ void glovebox_archive_free(glovebox_archive *e) {
 
 void glovebox_archive_begin(glovebox_archive *e, const glovebox_archive_fields *f) {
     struct archive_entry *entry = lib.archive_entry_clear(e->entry);
+    e->permissions = f->permissions;
+    e->has_acl = 0;
     lib.archive_entry_copy_pathname(entry, f->path);
     lib.archive_entry_set_filetype(entry, f->type);
     lib.archive_entry_set_perm(entry, f->permissions);
@@ -138,6 +143,7 @@ void glovebox_archive_add_xattr(glovebox_archive *e, const char *name, const voi
 int glovebox_archive_add_acl(glovebox_archive *e, int is_default, uint16_t tag, uint16_t permissions, int32_t id) {
     int type = is_default ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT : ARCHIVE_ENTRY_ACL_TYPE_ACCESS;
     int own = 0;
+    if (!is_default) e->has_acl = 1;
     switch (tag) { /* Linux include/uapi/linux/posix_acl.h */
     case 0x01: own = ARCHIVE_ENTRY_ACL_USER_OBJ; break;
     case 0x02: own = ARCHIVE_ENTRY_ACL_USER; break;
@@ -154,6 +160,22 @@ void glovebox_archive_add_range(glovebox_archive *e, int64_t offset, int64_t len
     lib.archive_entry_sparse_add_entry(e->entry, offset, length);
 }
 
+/* libarchive has one place for the mode and for the owning group's entry of an access list, so the
+   group bits of the mode, which are the list's mask (acl(5)), get lost: put them back. */
+static void restore_mode(glovebox_archive *e) {
+    size_t start = 0;
+    if (e->count >= 512 && e->bytes[156] == 'x')
+        start = 512 + ((size_t)strtoul((char *)e->bytes + 124, NULL, 8) + 511) / 512 * 512;
+    if (start > e->count || e->count - start < 512) return;
+    char *header = (char *)e->bytes + start;
+    snprintf(header + 100, 8, "%06o ", e->permissions & 07777);
+    memset(header + 148, ' ', 8);
+    unsigned sum = 0;
+    for (int i = 0; i < 512; i++) sum += (unsigned char)header[i];
+    snprintf(header + 148, 8, "%06o", sum & 0777777);
+    header[155] = ' ';
+}
+
 int glovebox_archive_end(glovebox_archive *e, const void **bytes, size_t *count) {
     e->count = 0;
     e->keep = 1;
@@ -165,6 +187,7 @@ int glovebox_archive_end(glovebox_archive *e, const void **bytes, size_t *count)
     e->keep = 0;
     if (!ok) return 0;
     if (lib.archive_write_finish_entry(e->archive) != ARCHIVE_OK) return 0;
+    if (e->has_acl) restore_mode(e);
     *bytes = e->bytes;
     *count = e->count;
     return 1;

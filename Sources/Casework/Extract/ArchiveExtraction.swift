@@ -34,6 +34,7 @@ struct ArchiveExtraction {
             return report
         }
         output.widenPipe(to: 1 << 20)
+        let isPipe = (try? output.status())?.kind == .fifo
         let pipeline = ArchivePipeline()
         let (extraction, cancellation) = (extraction, cancellation)
         let reachedLimit = Monitor(false)
@@ -42,7 +43,9 @@ struct ArchiveExtraction {
             reachedLimit.update { $0 = limited }
         }
         let workers = (0..<Self.workers).map { _ in
-            WorkerThread { ArchiveWorker.run(extraction, cancellation, pipeline) }
+            WorkerThread {
+                ArchiveWorker.run(extraction, cancellation, pipeline, isPipe: isPipe)
+            }
         }
         let written = write(pipeline, to: output, &report)
         pipeline.stop()
@@ -83,12 +86,13 @@ struct ArchiveExtraction {
                 break
             }
             do throws(SystemError) {
-                try piece.buffer.write(to: output)
+                let lost = try ArchiveOutput(output, cancellation).write(piece)
+                if let latest = piece.latest { report.add(lost, latest, extraction) }
             } catch {
                 report.ending = error.isClosedPipe ? .outputClosed : .failed(.system(error))
                 break
             }
-            written += UInt64(piece.buffer.count)
+            written += piece.moves.reduce(UInt64(piece.buffer.count)) { $0 + $1.count }
             report.add(piece)
             let files = piece.files + piece.directories + piece.other
             if let latest = piece.latest {
@@ -118,6 +122,18 @@ struct ArchiveExtraction {
 }
 
 extension ExtractionReport {
+    /// Reports what a layer's file failed to give.
+    fileprivate mutating func add(
+        _ losses: [ArchiveOutput.Loss],
+        _ item: PlannedItem,
+        _ extraction: Extraction
+    ) {
+        guard !losses.isEmpty else { return }
+        let path = extraction.guestPath(item.path, root: item.root)
+        for loss in losses { add(.problem(path, .system(loss.error), loss.range)) }
+        add(.partial(path))
+    }
+
     fileprivate mutating func add(_ piece: ArchivePiece) {
         files += piece.files
         directories += piece.directories

@@ -19,11 +19,23 @@ struct ArchiveJob: Sendable {
 /// A part of an archive that is made.
 struct ArchivePiece: Sendable {
     let buffer: TransferBuffer
+    /// What goes out after the first so many bytes of ``buffer``, from the file of a layer.
+    var moves: [Move] = []
     var files = 0
     var directories = 0
     var other = 0
     var bytes: UInt64 = 0
     var notes: [Note] = []
+    /// A range of a layer's file that needs no copy.
+    struct Move: Sendable {
+        let position: Int
+        /// Where it stands in the guest's file.
+        let fileOffset: UInt64
+        let file: FileDescriptor
+        let offset: UInt64
+        let count: UInt64
+    }
+
     /// The latest path in it.
     var latest: PlannedItem?
     /// Set where nothing more can be made.
@@ -48,7 +60,9 @@ final class ArchivePipeline: Sendable {
         var isStopped = false
     }
 
-    /// Hands over a job; waits while too many are under way. False once the pipeline is stopped.
+    /// Hands over a job; waits while too many are under way.
+    ///
+    /// Returns false once the pipeline is stopped.
     func push(_ job: ArchiveJob) -> Bool {
         monitor.wait { state -> Bool? in
             if state.isStopped { return false }

@@ -23,8 +23,14 @@ final class ArchiveWorker {
     private let cancellation: CancellationFlag
     private let encoder: EncoderBox
     private let readers: [ContentReader]
+    private let isPipe: Bool
 
-    init(_ extraction: Extraction, _ cancellation: CancellationFlag) throws(ArchiveError) {
+    init(
+        _ extraction: Extraction,
+        _ cancellation: CancellationFlag,
+        isPipe: Bool
+    ) throws(ArchiveError) {
+        self.isPipe = isPipe
         self.extraction = extraction
         self.cancellation = cancellation
         self.encoder = try EncoderBox()
@@ -35,10 +41,11 @@ final class ArchiveWorker {
     static func run(
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
-        _ pipeline: ArchivePipeline
+        _ pipeline: ArchivePipeline,
+        isPipe: Bool
     ) {
         do throws(ArchiveError) {
-            let worker = try ArchiveWorker(extraction, cancellation)
+            let worker = try ArchiveWorker(extraction, cancellation, isPipe: isPipe)
             while let (number, job, buffer) = pipeline.take() {
                 pipeline.put(worker.make(job, buffer), number: number)
             }
@@ -64,8 +71,12 @@ final class ArchiveWorker {
             buffer.append(span.raw)
             var losses: [ContentReader.Loss] = []
             for part in parts where !cancellation.isSet {
-                readers[item.root].append(part, to: buffer) { losses.append($0) }
                 piece.bytes += part.length
+                if isPipe, let moves = moves(part, item.root, at: buffer.count) {
+                    piece.moves += moves
+                } else {
+                    readers[item.root].append(part, to: buffer) { losses.append($0) }
+                }
             }
             buffer.appendZeros(padding)
             note(losses, of: item, &piece)
@@ -73,6 +84,31 @@ final class ArchiveWorker {
             piece.latest = item
         }
         return piece
+    }
+
+    /// How `part` goes out without a copy, where all of it stands in files as it is.
+    private func moves(_ part: FileExtent, _ root: Int, at position: Int) -> [ArchivePiece.Move]? {
+        let (layers, volume) = (extraction.roots[root].layers, readers[root].volume)
+        guard !layers.isEmpty, let (start, length) = part.placeOnVolume else { return nil }
+        var moves: [ArchivePiece.Move] = []
+        var done: UInt64 = 0
+        while done < length {
+            guard let run = try? volume.run(at: start &+ done, limit: length - done),
+                case .file(let layer, let offset) = run.origin, layers.indices.contains(layer),
+                run.length >= 4_096
+            else { return nil }
+            moves.append(
+                ArchivePiece.Move(
+                    position: position,
+                    fileOffset: part.fileOffset + done,
+                    file: layers[layer],
+                    offset: offset,
+                    count: run.length
+                )
+            )
+            done += run.length
+        }
+        return moves
     }
 
     private func note(

@@ -5,7 +5,7 @@ internal import Linux
 ///
 /// For one thread. Bytes that cannot be read are reported with their exact range in the file.
 final class ContentReader {
-    private let volume: any BlockSource
+    let volume: any BlockSource
     private let window = TransferBuffer(capacity: ContentReader.windowBytes)
     private var windowStart: UInt64 = 0
 

@@ -5,7 +5,7 @@ package import Linux
 package struct CopyReport: Sendable {
     /// Bytes that were written, holes as the zeros that they read as.
     package fileprivate(set) var bytes: UInt64 = 0
-    /// Ranges that could not be read and were left out from there on, or filled with zeros.
+    /// The range that could not be read, where the copy ended for that.
     package fileprivate(set) var problems: [ExtractionReport.Problem] = []
     /// How it ended.
     package fileprivate(set) var ending = ExtractionReport.Ending.finished
@@ -15,8 +15,8 @@ package struct CopyReport: Sendable {
 ///
 /// Bytes that stand in the file of a layer as they are go from `layers` into a pipe without being
 /// copied; `layers` are the descriptors of ``BlockRun/Origin/file(layer:offset:)``, and may be empty.
-/// An unreadable range is written as zeros, so that what follows keeps its place, and is reported
-/// with its exact place; a caller must not end with success then.
+/// It ends before the first byte that cannot be read, and reports the range with its exact place: in
+/// a pipe nothing could tell zeros that stand for lost bytes from the guest's own.
 package func copyContent(
     of file: UInt64,
     in fileSystem: any FileSystem,
@@ -74,7 +74,8 @@ private final class ContentCopy {
             }
             var windows = ExtentWindows(fileSystem, inode: file, from: 0, to: size)
             while let window = windows.next() {
-                for extent in window { try copy(extent) }
+                for extent in window where report.problems.isEmpty { try copy(extent) }
+                guard report.problems.isEmpty else { break }
             }
         } catch {
             switch error {
@@ -102,7 +103,7 @@ private final class ContentCopy {
             let start = rest.fileOffset + moved
             let count = min(Self.pieceBytes, rest.length - moved)
             try write(rest.part(start..<(start + count)))
-            guard start + count < end else { return }
+            guard start + count < end, report.problems.isEmpty else { return }
             rest = rest.part((start + count)..<end)
         }
     }
@@ -152,17 +153,20 @@ private final class ContentCopy {
     private func write(_ part: FileExtent) throws(ExtractionReport.Failure) {
         buffer.removeAll()
         reader.append(part, to: buffer) { loss in
+            guard report.problems.isEmpty else { return }
             let failure = ExtractionReport.Failure.disk(loss.error)
-            guard report.problems.count < ExtractionReport.notesMax else { return }
-            report.problems.append(
+            report.problems = [
                 ExtractionReport.Problem(path: path, failure: failure, range: loss.range)
-            )
+            ]
+        }
+        if let lost = report.problems.first?.range {
+            buffer.truncate(to: Int(lost.lowerBound - part.fileOffset))
         }
         do throws(SystemError) {
             try buffer.write(to: output)
         } catch {
             throw .system(error)
         }
-        report.bytes += part.length
+        report.bytes += UInt64(buffer.count)
     }
 }

@@ -17,18 +17,28 @@ package struct Extraction: Sendable {
         package let guestPath: [UInt8]
         /// Its path in the destination; empty puts what is in the directory directly there.
         package let name: [UInt8]
+        /// Directories that are left out, because another root stands in their place.
+        package let hidden: Set<UInt64>
+        /// The files that ``BlockRun/Origin/file(layer:offset:)`` speaks of; may be empty.
+        ///
+        /// Where they are given, long files go from them into a pipe without being copied.
+        package let layers: [FileDescriptor]
 
         /// Names what is taken out and where it goes.
         package init(
             _ fileSystem: any FileSystem,
             inode: UInt64,
             guestPath: [UInt8],
-            name: [UInt8]
+            name: [UInt8],
+            hidden: Set<UInt64> = [],
+            layers: [FileDescriptor] = []
         ) {
             self.fileSystem = fileSystem
             self.inode = inode
             self.guestPath = guestPath
             self.name = name
+            self.hidden = hidden
+            self.layers = layers
         }
     }
 

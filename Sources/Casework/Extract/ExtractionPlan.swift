@@ -118,6 +118,7 @@ struct ExtractionPlanner {
 
     private mutating func visit(_ item: TreeWalk.Item, _ prefix: [UInt8]) -> TreeWalk.Next {
         let path = prefix.isEmpty ? item.path : prefix + item.path
+        if extraction.roots[root].hidden.contains(item.entry.inode) { return .skip }
         guard isSafe(item.entry.name), !item.entry.name.contains(0x2F) else {
             note(.skipped(extraction.guestPath(path, root: root), .invalidName))
             return .skip

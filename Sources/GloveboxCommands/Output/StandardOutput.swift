@@ -1,3 +1,4 @@
+internal import DiskFormats
 internal import Linux
 
 /// Standard output, collected into large writes.
@@ -32,8 +33,20 @@ struct StandardOutput: ~Copyable {
 /// Messages for people: standard error, one line each.
 enum Message {
     /// Says something on standard error; failures to do so are ignored.
+    ///
+    /// Arguments and names of the host end up in messages too, so nothing that a terminal acts on
+    /// leaves here but line breaks.
     static func say(_ text: String) {
-        try? StandardStream.error.write([UInt8]("\(text)\n".utf8))
+        var safe: [UInt8] = []
+        for scalar in text.unicodeScalars {
+            let bytes = Array(String(scalar).utf8)
+            if scalar == "\n" || GuestName.isHarmless(scalar) {
+                safe += bytes
+            } else {
+                GuestName.appendEscaped(bytes, to: &safe)
+            }
+        }
+        try? StandardStream.error.write(safe + [UInt8(ascii: "\n")])
     }
 
     /// Something that the user should know, but that does not stop the command.

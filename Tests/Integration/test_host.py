@@ -1,0 +1,109 @@
+"""What the host sees of a run: what is opened, by whom, and the scripts around the program."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import support
+from support import GLOVEBOX, ROOT, ok, tool
+
+OPENING = re.compile(r'open(?:at|at2)?\((?:AT_FDCWD|\d+[^,]*), "((?:[^"\\]|\\.)*)", (.*)')
+
+
+def opened(tmp_path, *arguments):
+    """(path, flags) of every file that a run opens, by strace."""
+    trace = tmp_path / "trace"
+    done = subprocess.run(
+        ["strace", "-f", "-s", "4096", "-e", "trace=open,openat,openat2,creat", "-o", trace,
+         GLOVEBOX, *map(os.fspath, arguments)],
+        stdin=subprocess.DEVNULL, capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return [match.groups() for match in map(OPENING.search, trace.read_text().splitlines()) if match]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["disks"], ["ls", "-R"], ["find"], ["df"], ["cat", "/usr/lib/numbers"],
+     ["extract", "/", "--to-tar", "-"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_nothing_is_opened_for_writing(arguments, cloud, tmp_path):
+    files = opened(tmp_path, arguments[0], cloud, *[a for a in arguments[1:] if a != "-R"])
+    assert any(path.endswith("/disk") for path, _ in files)
+    writing = [(path, flags) for path, flags in files if re.search(r"O_RDWR|O_WRONLY|O_CREAT", flags)]
+    assert not [item for item in writing if not item[0].startswith("/dev/")], writing
+
+
+def test_each_container_is_opened_once(cloud, tmp_path):
+    paths = [path for path, flags in opened(tmp_path, "cat", cloud, "/etc/fstab")
+             if "/_base/" in path or path.endswith("/disk")]
+    assert len(paths) == len(set(paths)) == 2, paths
+
+
+@pytest.mark.needs_root
+def test_no_root_is_needed_for_an_image_that_one_can_read(fixtures, tmp_path):
+    # A place that nobody can reach, with what is below it.
+    place = tmp_path / "open"
+    image = fixtures.copy("qcow2-kinds/zlib", place / "disk")
+    program = shutil.copy(GLOVEBOX, place / "glovebox")
+    for path in (image, place):
+        os.chmod(path, 0o755)
+    for parent in place.parents:
+        if parent.stat().st_mode & 0o001 == 0:
+            os.chmod(parent, parent.stat().st_mode | 0o001)
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    assert tool(*user, program, "cat", image, "/etc/hostname") == b"web-1\n"
+    tar = tool(*user, program, "extract", image, "/", "--to-tar", "-")
+    assert support.archived(tar)[b"/etc/shadow"].mode == 0o640
+    os.chmod(image, 0o600)
+    done = subprocess.run([*user, program, "ls", image], capture_output=True)
+    assert done.returncode == support.DAMAGED and b"ermission" in done.stderr, done
+
+
+def test_find_swift_passes_over_what_is_no_compiler(tmp_path):
+    client = tmp_path / "swift"
+    client.write_text("#!/bin/sh\necho python-swiftclient 4.1.0\n")
+    client.chmod(0o755)
+    found = tool(ROOT / "Scripts/find-swift", env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert b"Swift version" in tool(found.decode().strip(), "--version")
+    done = subprocess.run(
+        [ROOT / "Scripts/find-swift"], env={**os.environ, "SWIFT": str(client)}, capture_output=True
+    )
+    assert done.returncode == 1 and b"not a Swift compiler" in done.stderr and not done.stdout
+
+
+def test_what_is_installed_already_is_left_alone():
+    assert tool(ROOT / "Scripts/install-packages", "demo") == b""
+    done = subprocess.run([ROOT / "Scripts/install-packages", "nonsense"], capture_output=True)
+    assert done.returncode == 2
+
+
+def test_make_installs_and_uninstalls(tmp_path):
+    if GLOVEBOX != str(ROOT / ".build/release/glovebox"):
+        # What is installed is what stands at the usual place.
+        return
+    where = ["-C", ROOT, f"DESTDIR={tmp_path}", "PREFIX=/usr"]
+    tool("make", "install", *where)
+    assert tool(tmp_path / "usr/bin/glovebox", "--version") == ok("--version").out
+    tool("make", "uninstall", *where)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_make_alone_says_what_there_is():
+    text = tool("make", "-C", ROOT).decode()
+    for target in ("demo", "test", "build", "install", "soak", "bench", "fuzz", "format-check"):
+        assert re.search(rf"make {target}\b", text), target
+
+
+def test_the_demo_runs_without_a_terminal(tmp_path):
+    done = subprocess.run(
+        [ROOT / "Scripts/demo"], env={**os.environ, "GLOVEBOX": GLOVEBOX, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL, capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    assert b"the same before and after" in done.stdout and b"\x1b" not in done.stdout
+    assert not list(tmp_path.iterdir())
