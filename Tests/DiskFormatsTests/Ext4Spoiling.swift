@@ -1,7 +1,7 @@
 @testable import DiskFormats
 
 /// Changes an image and makes its checksums right again, so that the change reaches the parser.
-struct Spoiler {
+struct Ext4Spoiler {
     /// A structure of the image that something can be written into.
     enum Structure {
         case superblock

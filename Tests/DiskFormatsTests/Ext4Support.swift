@@ -4,7 +4,7 @@ import Testing
 @testable import DiskFormats
 
 /// A directory that is removed with the value that owns it.
-final class Scratch {
+final class Ext4Scratch {
     let path: String
 
     init() throws {
@@ -18,7 +18,7 @@ final class Scratch {
 }
 
 /// Runs foreign programs.
-enum Tool {
+enum Ext4Tool {
     struct Failure: Error { let command: String, output: String }
 
     /// Standard output of a program that must end well.
@@ -108,6 +108,7 @@ struct Ext4Listing {
     /// Walks everything, reads at most `bytesMax` of each file, and enters no directory twice.
     init(_ fileSystem: Ext4FileSystem, bytesMax: UInt64 = 64 << 20) {
         var seen: Set<UInt64> = []
+        var known: [UInt64: File] = [:]
         var waiting: [(path: String, inode: UInt64)] = [("", fileSystem.rootInode)]
         while let (path, number) = waiting.popLast(), seen.insert(number).inserted {
             let listing: DirectoryListing
@@ -121,7 +122,13 @@ struct Ext4Listing {
             for entry in listing.entries {
                 let child = path + "/" + String(decoding: entry.name, as: UTF8.self)
                 do {
-                    let file = try Self.file(entry.inode, fileSystem, bytesMax)
+                    let file: File
+                    if let read = known[entry.inode] {
+                        file = read
+                    } else {
+                        file = try Self.file(entry.inode, fileSystem, bytesMax)
+                        known[entry.inode] = file
+                    }
                     files[child] = file
                     if file.inode.type == .directory { waiting.append((child, entry.inode)) }
                 } catch {

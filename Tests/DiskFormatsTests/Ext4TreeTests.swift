@@ -4,10 +4,10 @@ import Testing
 @testable import DiskFormats
 
 /// A tree on the host, and comparing it with what was read from an image of it.
-struct SampleTree {
+struct Ext4SampleTree {
     let path: String
 
-    init(in scratch: Scratch) throws {
+    init(in scratch: Ext4Scratch) throws {
         path = scratch("tree")
         let script = """
             set -e
@@ -38,7 +38,7 @@ struct SampleTree {
                 chown 100000:200000 medium
             fi
             """
-        try Tool.run(["bash", "-c", script, "bash", path])
+        try Ext4Tool.run(["bash", "-c", script, "bash", path])
     }
 
     /// Compares names, types, modes, owners, link counts, sizes, times, targets and contents.
@@ -48,7 +48,7 @@ struct SampleTree {
         location: SourceLocation = #_sourceLocation
     ) throws {
         #expect(walk.problems == [], sourceLocation: location)
-        let output = try Tool.run([
+        let output = try Ext4Tool.run([
             "find", path, "-mindepth", "1", "-printf", "%P\\t%y\\t%m\\t%U\\t%G\\t%n\\t%s\\t%Ts\\0",
         ])
         var expected: Set<String> = []
@@ -100,11 +100,11 @@ struct SampleTree {
         "-t ext4 -O mmp,orphan_file -b 4096", "-t ext4 -O fast_commit -b 4096",
     ])
     func `every kind of ext4 gives the tree that it was filled from`(options: String) throws {
-        let scratch = try Scratch()
-        let tree = try SampleTree(in: scratch)
+        let scratch = try Ext4Scratch()
+        let tree = try Ext4SampleTree(in: scratch)
         let image = scratch("image")
         let size = options.contains("65536") ? "256M" : "64M"
-        try Tool.mke2fs(options, size: size, tree: tree.path, at: image)
+        try Ext4Tool.mke2fs(options, size: size, tree: tree.path, at: image)
         let fileSystem = try openImage(image)
         #expect(fileSystem.summary.problems == [])
         let narrow = options.contains("-I 128")

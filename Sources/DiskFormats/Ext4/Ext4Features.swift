@@ -75,6 +75,20 @@ package struct Ext4Features: Equatable, Sendable {
         Self.names(incompatible & ~Incompatible.known.rawValue, Self.incompatibleNames, "I")
     }
 
+    /// Throws ``DiskError/Reason/unsupported`` naming the features that this reader does not know.
+    func refuseUnknown() throws(DiskError) {
+        let unknown = unknownNames
+        guard unknown.isEmpty else {
+            let names = unknown.joined(separator: ", ")
+            throw DiskError(
+                .unsupported,
+                "",
+                at: 0x60,
+                "uses the feature \(names), which this reader does not know"
+            )
+        }
+    }
+
     private static func names(_ bits: UInt32, _ table: [Int: String], _ kind: String) -> [String] {
         (0..<32).filter { bits >> UInt32($0) & 1 == 1 }.map { table[$0] ?? "FEATURE_\(kind)\($0)" }
     }

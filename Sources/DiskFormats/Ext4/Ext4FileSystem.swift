@@ -36,7 +36,6 @@ public final class Ext4FileSystem: FileSystem {
         journal: JournalPolicy = .replay
     ) throws(DiskError) {
         let found = try Ext4Superblock.find(on: volume)
-        try Self.refuseUnknown(found.superblock.features, at: found.offset)
         let bare = Ext4FileSystem(volume, found)
         guard let opened = try bare.openJournal(journal, isBackup: found.isBackup) else {
             self.init(volume, found)
@@ -44,7 +43,6 @@ public final class Ext4FileSystem: FileSystem {
         }
         // The replay may have brought a newer superblock, or repaired a damaged one.
         let after = try Ext4Superblock.find(on: opened.volume)
-        try Self.refuseUnknown(after.superblock.features, at: after.offset)
         self.init(opened.volume, after, opened.state, bare.groups.problems + opened.problems)
     }
 
@@ -56,29 +54,13 @@ public final class Ext4FileSystem: FileSystem {
     ) {
         self.volume = volume
         superblock = found.superblock
-        inodeCache = BlockCache(volume, capacity: 512)
-        cache = BlockCache(volume, capacity: 512)
+        inodeCache = BlockCache(volume, capacity: 640)
+        cache = BlockCache(volume, capacity: 384)
         groups = Ext4Groups(found.superblock, cache)
         fields = Ext4InodeFields(superblock: found.superblock)
         openingProblems = found.problems + Self.sizeProblem(found.superblock, volume) + problems
         self.journalState = journalState
         isUnsettled = found.isBackup || journalState != .clean
-    }
-
-    private static func refuseUnknown(
-        _ features: Ext4Features,
-        at offset: UInt64
-    ) throws(DiskError) {
-        let unknown = features.unknownNames
-        guard unknown.isEmpty else {
-            let names = unknown.joined(separator: ", ")
-            throw DiskError(
-                .unsupported,
-                "ext4 superblock",
-                at: offset + 0x60,
-                "uses the feature \(names), which this reader does not know"
-            )
-        }
     }
 
     private static func sizeProblem(

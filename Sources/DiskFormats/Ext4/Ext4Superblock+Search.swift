@@ -17,14 +17,10 @@ extension Ext4Superblock {
         var damaged: Ext4Superblock?
         do throws(DiskError) {
             let superblock = try read(on: volume, at: primaryOffset)
-            let unknown = superblock.features.unknownNames
-            guard superblock.checksumMatches || unknown.isEmpty else {
-                throw DiskError(.badChecksum, "ext4 superblock", at: primaryOffset, "damaged")
-            }
             if superblock.checksumMatches {
                 return Found(superblock: superblock, offset: primaryOffset, problems: [])
             }
-            damaged = superblock
+            damaged = superblock.features.unknownNames.isEmpty ? superblock : nil
             primary = DiskError(
                 .badChecksum,
                 "ext4 superblock",
@@ -32,6 +28,7 @@ extension Ext4Superblock {
                 "its checksum does not match"
             )
         } catch {
+            guard error.reason != .unsupported else { throw error }
             primary = error
         }
         if let (backup, offset) = backup(on: volume) {

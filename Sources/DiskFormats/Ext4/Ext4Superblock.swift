@@ -1,7 +1,7 @@
 /// The superblock of an ext2, ext3 or ext4 file system, with every field checked that is used.
 ///
 /// A value exists only where all checks of ``init(_:)`` passed, so no later code tests these fields
-/// again. The checksum is a matter of ``checksumMatches``, because a damaged superblock may be the
+/// again; nor does one exist that uses features which this reader does not know. The checksum is a matter of ``checksumMatches``, because a damaged superblock may be the
 /// only one left. Layout: Linux `Documentation/filesystems/ext4/super.rst`.
 package struct Ext4Superblock: Equatable, Sendable {
     package static let byteCount = 1024
@@ -53,7 +53,12 @@ package struct Ext4Superblock: Equatable, Sendable {
             incompatible: raw.u32(at: 0x60),
             readOnlyCompatible: raw.u32(at: 0x64)
         )
+        let uuid = try raw.array(at: 0x68, count: 16)
+        (checksumSeed, checksumMatches) = try Self.checksum(raw, features, uuid)
+        // Before the geometry, which an unknown feature may lay out in another way.
+        if checksumMatches { try features.refuseUnknown() }
         let geometry = try Geometry(raw, features)
+        self.uuid = uuid
         self.features = features
         blockSize = 1 << Int(geometry.blockShift)
         blockShift = geometry.blockShift
@@ -71,7 +76,6 @@ package struct Ext4Superblock: Equatable, Sendable {
         reservedDescriptorBlocks = UInt64(try raw.u16(at: 0xCE))
         group = UInt64(try raw.u16(at: 0x5A))
         backupGroups = [UInt64(try raw.u32(at: 0x24C)), UInt64(try raw.u32(at: 0x250))]
-        uuid = try raw.array(at: 0x68, count: 16)
         label = Array(try raw.array(at: 0x78, count: 16).prefix { $0 != 0 })
 
         let wide = features.has(.wide)
@@ -92,7 +96,6 @@ package struct Ext4Superblock: Equatable, Sendable {
             try raw.u32(at: 0xF4), try raw.u32(at: 0xF8),
         ]
         hashIsUnsigned = try raw.u32(at: 0x160) & 2 != 0
-        (checksumSeed, checksumMatches) = try Self.checksum(raw, features, uuid)
     }
 
     private static func checksum(
