@@ -72,6 +72,13 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: strict
         ),
+        .target(
+            name: "FuzzTargets",
+            dependencies: ["DiskFormats"],
+            path: "Fuzz/Targets",
+            swiftSettings: strict
+        ),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
         .testTarget(
             name: "DiskFormatsTests",
             dependencies: ["DiskFormats", "TestSupport"],
