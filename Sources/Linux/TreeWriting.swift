@@ -44,6 +44,25 @@ extension FileDescriptor {
         )
     }
 
+    /// Creates a file in this directory that has no name yet, with mode 0600, for writing.
+    ///
+    /// Give it a name with ``makeHardLink(_:to:)``; without one it vanishes with its descriptor, even
+    /// where the process is killed. Nil where the file system has no unnamed files.
+    package func createUnnamedFile() throws(SystemError) -> FileDescriptor? {
+        do throws(SystemError) {
+            return try open(
+                [0x2E],
+                Self.unnamed | O_WRONLY,
+                mode: 0o600,
+                resolve: Self.within,
+                describedAs: "a new file"
+            )
+        } catch {
+            guard [EOPNOTSUPP, EISDIR, EINVAL].contains(error.errno) else { throw error }
+            return nil
+        }
+    }
+
     /// Creates the directory `name` in this directory, with mode 0700; it must not exist.
     package func makeDirectory(_ name: [UInt8]) throws(SystemError) {
         try unsafe call("mkdirat", name) { unsafe mkdirat(number, $0, 0o700) }

@@ -163,19 +163,22 @@ extension DirectoryExtraction {
     private func writeFile(_ item: PlannedItem, _ target: TargetDirectory) {
         attempt(item) { () throws(SystemError) in
             let (parent, name) = try target.parent(of: item.path)
-            let file = try parent.createFile(name)
+            // A file gets its name when it is whole, so that no crash leaves half a file.
+            let unnamed = try parent.createUnnamedFile()
+            let file = if let unnamed { unnamed } else { try parent.createFile(name) }
             do throws(SystemError) {
                 guard let written = try writeContent(item, to: file) else {
-                    try parent.removeFile(name)
+                    if unnamed == nil { try parent.removeFile(name) }
                     return
                 }
                 try finish(item, file)
+                if unnamed != nil { try parent.makeHardLink(name, to: file) }
                 try file.close()
                 report.files += 1
                 if item.inode.linkCount > 1 { linkable.insert(item.path) }
                 done(item, bytes: written)
             } catch {
-                try? parent.removeFile(name)
+                if unnamed == nil { try? parent.removeFile(name) }
                 throw error
             }
         }
