@@ -15,7 +15,7 @@ extension FileDescriptor {
         reading: FileDescriptor, writing: FileDescriptor
     ) {
         var ends: [CInt] = [-1, -1]
-        guard unsafe Glibc.pipe(&ends) == 0 else { throw .last("pipe", "") }
+        guard unsafe glovebox_pipe(&ends) == 0 else { throw .last("pipe", "") }
         return (
             FileDescriptor(adopting: ends[0], path: "pipe"),
             FileDescriptor(adopting: ends[1], path: "pipe")

@@ -279,6 +279,10 @@ import Testing
         let source = FakeFileSystem()
         source.addFile([UInt8]("long".utf8), [.bytes(bytes), .hole(8_192), .bytes(noise(700))])
         source.addFile([UInt8]("short".utf8), [.bytes(noise(9_000))])
+        let crooked: [FakeFileSystem.Piece] = [
+            .bytes(noise(700)), .hole(5_000), .bytes(noise(100)), .hole(300), .bytes(noise(5)),
+        ]
+        source.addFile([UInt8]("crooked".utf8), crooked)
         source.layerOffset = 512 - 4_096
         let root = Extraction.Root(source, inode: 2, guestPath: [0x2F], name: [], layers: [layer])
         let ends = try FileDescriptor.pipe()
@@ -291,11 +295,16 @@ import Testing
         let report = Extraction([root], to: .archive(ends.writing)).run()
         try ends.writing.close()
         while !drain.isFinished { Thread.sleep(forTimeInterval: 0.01) }
-        #expect(report.isComplete && report.bytes == 3_309_700)
+        #expect(report.isComplete && report.bytes == 3_310_505)
         try run("tar", "-C", scratch.path, "-xf", written)
         let long = [UInt8](try Data(contentsOf: URL(fileURLWithPath: scratch.path + "/long")))
-        #expect(long == bytes + [UInt8](repeating: 0, count: 8_192) + noise(700))
+        let whole = bytes + [UInt8](repeating: 0, count: 8_192) + noise(700)
+        let difference = zip(long, whole).enumerated().first { $1.0 != $1.1 }?.offset
+        #expect(long.count == whole.count && difference == nil)
         let short = [UInt8](try Data(contentsOf: URL(fileURLWithPath: scratch.path + "/short")))
         #expect(short == noise(9_000))
+        let small = [UInt8](try Data(contentsOf: URL(fileURLWithPath: scratch.path + "/crooked")))
+        let zeros = { [UInt8](repeating: 0, count: $0) }
+        #expect(small == noise(700) + zeros(5_000) + noise(100) + zeros(300) + noise(5))
     }
 }

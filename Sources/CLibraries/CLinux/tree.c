@@ -11,6 +11,8 @@ ssize_t glovebox_splice(int file, int64_t offset, int pipe, size_t count) {
     return splice(file, &from, pipe, NULL, count, SPLICE_F_MOVE | SPLICE_F_MORE);
 }
 
+int glovebox_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
 int glovebox_set_pipe_size(int pipe, int size) { return fcntl(pipe, F_SETPIPE_SZ, size); }
 
 int glovebox_link_descriptor(int file, int directory, const char *name) {

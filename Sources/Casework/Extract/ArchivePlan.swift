@@ -56,7 +56,7 @@ final class ArchivePlan {
         let data = map(item, path)
         var header: [UInt8] = []
         do throws(ArchiveError) {
-            let ranges = data.sparse(size: item.inode.size)
+            let ranges = data.sparse
             let kind = ArchiveEntry.Kind.file(size: item.inode.size, dataRanges: ranges)
             let entry = ArchiveEntry(item, kind, extraction, &notes)
             header = try encoder.header(of: entry)
@@ -86,7 +86,7 @@ final class ArchivePlan {
 
     /// Which ranges have data; what cannot be mapped is noted and becomes a hole.
     private func map(_ item: PlannedItem, _ path: [UInt8]) -> DataRanges {
-        var data = DataRanges()
+        var data = DataRanges(size: item.inode.size)
         var losses: [ContentReader.Loss] = []
         var windows = extraction.windows(of: item)
         while let window = windows.next() {

@@ -71,7 +71,7 @@ final class ArchiveWorker {
             buffer.append(span.raw)
             var losses: [ContentReader.Loss] = []
             for part in parts where !cancellation.isSet {
-                piece.bytes += part.length
+                if part.hasData { piece.bytes += part.length }
                 if isPipe, let moves = moves(part, item.root, at: buffer.count) {
                     piece.moves += moves
                 } else {
@@ -159,35 +159,67 @@ final class ArchiveWorker {
                 .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
         )
         let size = item.inode.size
-        var data = DataRanges()
+        var data = DataRanges(size: size)
         data.add(item.extents)
         var losses = item.extents.losses
+        var extents = item.extents
         let before = piece.buffer.count
-        let kind = ArchiveEntry.Kind.file(size: size, dataRanges: data.sparse(size: size))
+        let kind = ArchiveEntry.Kind.file(size: size, dataRanges: data.sparse)
         var entry = ArchiveEntry(item, kind, extraction, &piece.notes)
         try encoder.append(entry, to: piece.buffer)
         let start = piece.buffer.count
         var unread: [ContentReader.Loss] = []
-        for extent in item.extents where extent.hasData {
-            readers[item.root].append(extent, to: piece.buffer) { unread.append($0) }
-        }
+        append(item.extents, of: item, in: data, to: piece.buffer) { unread.append($0) }
         if !unread.isEmpty {
             // Once more with a map that leaves out what turned out to be unreadable.
             piece.buffer.truncate(to: before)
-            let extents = item.extents.flatMap { $0.without(unread.map(\.range)) }
-            data = DataRanges()
+            extents = item.extents.flatMap { $0.without(unread.map(\.range)) }
+            data = DataRanges(size: size)
             data.add(extents)
-            entry.kind = .file(size: size, dataRanges: data.sparse(size: size))
+            entry.kind = .file(size: size, dataRanges: data.sparse)
             losses = (losses + unread).sorted { $0.range.lowerBound < $1.range.lowerBound }
             try encoder.append(entry, to: piece.buffer)
-            for extent in extents where extent.hasData {
-                readers[item.root].append(extent, to: piece.buffer) { _ in }
-            }
+            append(extents, of: item, in: data, to: piece.buffer) { _ in }
         }
-        let count = unread.isEmpty ? UInt64(piece.buffer.count - start) : data.byteCount
-        piece.bytes += count
+        // Should the map not cover the file, zeros keep the archive in step with its header.
+        let count = data.byteCount
+        if unread.isEmpty { piece.buffer.appendZeros(start + Int(count) - piece.buffer.count) }
+        piece.bytes += extents.reduce(0) { $1.hasData ? $0 + $1.length : $0 }
         piece.buffer.appendZeros(ArchiveEncoder.padding(after: count))
         note(losses, of: item, &piece)
+    }
+}
+
+extension ArchiveWorker {
+    /// Appends the bytes of `ranges`, which may reach a little beyond the data.
+    private func append(
+        _ extents: [FileExtent],
+        of item: PlannedItem,
+        in ranges: DataRanges,
+        to buffer: TransferBuffer,
+        _ lose: (ContentReader.Loss) -> Void
+    ) {
+        var next = 0
+        for range in ranges.ranges {
+            var position = range.lowerBound
+            while next < extents.count, extents[next].fileOffset < range.upperBound {
+                let extent = extents[next]
+                let end = extent.fileOffset + extent.length
+                if end > position {
+                    let part = extent.part(position..<range.upperBound)
+                    buffer.appendZeros(Int(part.fileOffset - position))
+                    if part.hasData {
+                        readers[item.root].append(part, to: buffer, lose)
+                    } else {
+                        buffer.appendZeros(Int(part.length))
+                    }
+                    position = part.fileOffset + part.length
+                }
+                guard end <= range.upperBound else { break }
+                next += 1
+            }
+            buffer.appendZeros(Int(range.upperBound - position))
+        }
     }
 }
 

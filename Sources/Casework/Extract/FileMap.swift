@@ -48,13 +48,20 @@ struct ExtentWindows {
 }
 
 /// Which ranges of a file have data; the rest is holes.
+///
+/// Ranges begin and end at multiples of 512, or at the end of the file: GNU tar takes each for whole
+/// blocks of the archive. Bytes that are added for that read as zeros.
 struct DataRanges {
     private(set) var ranges: [Range<UInt64>] = []
+    private let size: UInt64
     /// Holes shorter than this are written as zeros: only to keep the map of a file small.
     private var gapMin: UInt64 = 1
 
     /// An archive's map has at most this many ranges.
     private static let countMax = 131_072
+
+    /// No data yet, of a file of `size` bytes.
+    init(size: UInt64) { self.size = size }
 
     mutating func add(_ extents: [FileExtent]) {
         for extent in extents where extent.hasData {
@@ -62,12 +69,15 @@ struct DataRanges {
         }
     }
 
-    mutating func add(_ range: Range<UInt64>) {
-        if let last = ranges.last, range.lowerBound - last.upperBound < gapMin {
-            ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
+    private mutating func add(_ exact: Range<UInt64>) {
+        let end = min(exact.upperBound, size)
+        let padding = min((512 - end % 512) % 512, size - end)
+        let start = min(exact.lowerBound - exact.lowerBound % 512, end)
+        if let last = ranges.last, start < last.upperBound || start - last.upperBound < gapMin {
+            ranges[ranges.count - 1] = last.lowerBound..<max(last.upperBound, end + padding)
             return
         }
-        ranges.append(range)
+        ranges.append(start..<(end + padding))
         while ranges.count > Self.countMax {
             gapMin *= 4
             let all = ranges
@@ -79,8 +89,8 @@ struct DataRanges {
     /// Bytes in all ranges.
     var byteCount: UInt64 { ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) } }
 
-    /// The ranges where the file of `size` bytes has holes, nil where it has none.
-    func sparse(size: UInt64) -> [Range<UInt64>]? {
+    /// The ranges where the file has holes, nil where it has none.
+    var sparse: [Range<UInt64>]? {
         if size == 0 { return nil }
         if ranges.count == 1, ranges[0] == 0..<size { return nil }
         return ranges

@@ -9,6 +9,9 @@
 /// splice(2) from `offset` of a file into a pipe.
 ssize_t glovebox_splice(int file, int64_t offset, int pipe, size_t count);
 
+/// pipe2(2) with O_CLOEXEC.
+int glovebox_pipe(int ends[2]);
+
 /// fcntl F_SETPIPE_SZ: the size that the pipe has now.
 int glovebox_set_pipe_size(int pipe, int size);
 
