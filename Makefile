@@ -8,7 +8,7 @@ FIND_SWIFT = swift=$$($(SCRIPTS)/find-swift)
 PYTHON ?= /usr/bin/python3
 RELEASE = .build/release/glovebox
 RELEASE_FLAGS = -c release --static-swift-stdlib --product glovebox
-FORMATTED = Package.swift Sources Tests Examples
+FORMATTED = Package.swift Sources Tests Examples Fuzz
 SECONDS_EACH ?= 10
 export SWIFT
 
@@ -57,7 +57,7 @@ bench: build ## measure against the peers (Benchmarks/README.md)
 	@Benchmarks/run
 
 fuzz: ## run each fuzz target for SECONDS_EACH seconds
-	@$(SCRIPTS)/install-packages build
+	@$(SCRIPTS)/install-packages build test
 	@SECONDS_EACH=$(SECONDS_EACH) Fuzz/run
 
 fixtures-table: build ## compare with foreign tools on every fixture; writes docs/fixtures.md

@@ -12,6 +12,7 @@ private let target: FuzzTarget = {
     return target
 }()
 
+/// Runs the target that the environment names on one input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     target.run([UInt8](UnsafeBufferPointer(start: bytes, count: count)))

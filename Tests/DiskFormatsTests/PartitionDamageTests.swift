@@ -242,6 +242,13 @@ struct PartitionDamageTests {
         #expect(table.problems.map(\.reason) == [.outOfRange])
     }
 
+    @Test func `an extended partition that begins at sector 0 holds nothing`() throws {
+        let disk = Self.disk([:]).patched([0, 0, 0, 0], at: 454)
+        let table = try PartitionTable.read(disk)
+        #expect(table.partitions.map(\.number) == [1])
+        #expect(table.problems.map(\.reason) == [.outOfRange])
+    }
+
     @Test func `logical partitions outside their container or the disk are reported`() throws {
         let outside = Self.disk([64: Self.extendedRecord(first: 1, sectors: 20000, link: nil)])
         let table = try PartitionTable.read(outside)

@@ -61,6 +61,10 @@ struct MBRReader {
     /// Partitions are relative to their record, links to the container. Systems ignore everything
     /// after a record that is damaged; so does this, and reports it.
     private mutating func readChain(_ container: MasterBootRecord.Entry) {
+        guard container.first > 0 else {
+            let detail = "an extended partition that begins with the MBR itself is left out"
+            return report(.outOfRange, at: container.offset, detail)
+        }
         var visited: Set<UInt64> = []
         var current = container.first
         var sectors = container.sectors
