@@ -1,4 +1,4 @@
-# Functions for the recipes. All work is done by foreign programs: mke2fs, debugfs, sfdisk, qemu-img.
+# Functions for the recipes. Foreign programs do all the work: mke2fs, debugfs, sfdisk, qemu-img.
 # shellcheck shell=bash
 
 # The same images every time: e2fsprogs takes this for the present moment.
@@ -72,7 +72,8 @@ log_lines() {
 # cloud_root DIR FSTAB: the root directory of a small cloud image.
 cloud_root() {
     local dir=$1
-    mkdir -p "$dir"/{boot/efi,dev,etc/{ssh,cloud,systemd/system},home/debian/.ssh,mnt,opt,proc,root} \
+    mkdir -p "$dir"/{boot/efi,dev,etc/{ssh,cloud,systemd/system},home/debian/.ssh,mnt,opt,proc} \
+        "$dir/root" \
         "$dir"/{run,srv,sys,tmp,usr/{bin,lib,share/doc},var/{cache,lib,log/{apt,journal},tmp}}
     printf '%s' "$2" > "$dir/etc/fstab"
     echo web-1 > "$dir/etc/hostname"

@@ -180,9 +180,9 @@ def many(root):
 def settle(root):
     """The same times on every run, but for those that are the point."""
     moment = 1767225600_123456789
-    for directory, _, files in os.walk(root, topdown=False):
+    for directory, directories, files in os.walk(root, topdown=False):
         if directory != os.path.join(root, b"times"):
-            for name in files:
+            for name in files + directories:
                 os.utime(os.path.join(directory, name), ns=(moment, moment), follow_symlinks=False)
         os.utime(directory, ns=(moment, moment))
 

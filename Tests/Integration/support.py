@@ -60,7 +60,8 @@ class Result:
 
     def __str__(self):
         command = " ".join(os.fsdecode(argument) for argument in self.arguments)
-        return f"{command!r} ended with {self.code}\nout: {self.out[-2000:]!r}\nerr: {self.err[-2000:]!r}"
+        said = f"out: {self.out[-2000:]!r}\nerr: {self.err[-2000:]!r}"
+        return f"{command!r} ended with {self.code}\n{said}"
 
 
 def run(*arguments, timeout=60, environment=None, **options):

@@ -22,7 +22,8 @@ def opened(tmp_path, *arguments):
         stdin=subprocess.DEVNULL, capture_output=True,
     )
     assert done.returncode == 0, done.stderr
-    return [match.groups() for match in map(OPENING.search, trace.read_text().splitlines()) if match]
+    lines = trace.read_text().splitlines()
+    return [match.groups() for match in map(OPENING.search, lines) if match]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def opened(tmp_path, *arguments):
 def test_nothing_is_opened_for_writing(arguments, cloud, tmp_path):
     files = opened(tmp_path, arguments[0], cloud, *[a for a in arguments[1:] if a != "-R"])
     assert any(path.endswith("/disk") for path, _ in files)
-    writing = [(path, flags) for path, flags in files if re.search(r"O_RDWR|O_WRONLY|O_CREAT", flags)]
+    writing = [item for item in files if re.search(r"O_RDWR|O_WRONLY|O_CREAT", item[1])]
     assert not [item for item in writing if not item[0].startswith("/dev/")], writing
 
 
@@ -68,7 +69,8 @@ def test_find_swift_passes_over_what_is_no_compiler(tmp_path):
     client = tmp_path / "swift"
     client.write_text("#!/bin/sh\necho python-swiftclient 4.1.0\n")
     client.chmod(0o755)
-    found = tool(ROOT / "Scripts/find-swift", env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"})
+    path = f"{tmp_path}:/usr/bin:/bin"
+    found = tool(ROOT / "Scripts/find-swift", env={**os.environ, "PATH": path})
     assert b"Swift version" in tool(found.decode().strip(), "--version")
     done = subprocess.run(
         [ROOT / "Scripts/find-swift"], env={**os.environ, "SWIFT": str(client)}, capture_output=True

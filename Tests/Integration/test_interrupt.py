@@ -52,7 +52,7 @@ def start(arguments, tmp_path, **options):
 
 
 def interrupted(arguments, tmp_path, name, after):
-    """Sends a signal after a while; the exit code and standard error, or None if it came too late."""
+    """Sends a signal after a while; exit code and standard error, or None if it came too late."""
     process = start(arguments, tmp_path)
     time.sleep(after)
     late = process.poll() is not None

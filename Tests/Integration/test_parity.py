@@ -126,7 +126,8 @@ def made(image, options, size, tune=()):
         file.truncate(size << 20)
     command = ["mke2fs", "-q", "-F", *(["-N", "8192"] if "-N" not in options else []), *options,
                str(image)]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "MKE2FS_CONFIG": "/dev/null"})
+    environment = {**os.environ, "MKE2FS_CONFIG": "/dev/null"}
+    done = subprocess.run(command, capture_output=True, env=environment)
     if done.returncode:
         raise LookupError(done.stderr.decode())
     for change in tune:
@@ -199,7 +200,8 @@ def compare_attributes(image, expected):
 
 def debugfs_times(image, inodes):
     """mtime, owner and size by inode number, as debugfs prints them."""
-    said = support.debugfs(image, *[f"stat <{inode}>" for inode in inodes]).decode("utf-8", "replace")
+    requests = [f"stat <{inode}>" for inode in inodes]
+    said = support.debugfs(image, *requests).decode("utf-8", "replace")
     found = {}
     for part in re.split(r"^debugfs: +stat <", said, flags=re.M)[1:]:
         inode = int(part.split(">")[0])

@@ -1,4 +1,4 @@
-"""What reaches a terminal: names from a disk are a stranger's, and terminals obey escape sequences."""
+"""What reaches a terminal: a stranger chose the names on a disk, and terminals obey sequences."""
 
 import base64
 import json
