@@ -25,7 +25,7 @@ package struct ExtractionRoots {
                 other.offset != index && other.element.covers(place)
                     && (other.offset < index || !place.covers(other.element))
             }
-            if !isCovered { roots += try place.roots(prefixed: hasSeveralTrees) }
+            if !isCovered { roots += try place.roots(of: instance, prefixed: hasSeveralTrees) }
         }
         self.roots = roots
     }
@@ -44,7 +44,10 @@ private struct Place {
     }
 
     /// The place itself and what is mounted beneath it.
-    func roots(prefixed: Bool) throws(GloveboxError) -> [Extraction.Root] {
+    func roots(
+        of instance: Instance,
+        prefixed: Bool
+    ) throws(GloveboxError) -> [Extraction.Root] {
         var prefix: [[UInt8]] = []
         if prefixed, let volume {
             prefix = [volume.disk, volume.volume].filter { !$0.isEmpty }.map { [UInt8]($0.utf8) }
@@ -73,7 +76,8 @@ private struct Place {
                     inode: top.inode,
                     guestPath: top.path,
                     name: [UInt8](name),
-                    hidden: try hidden(in: top, mounts)
+                    hidden: try hidden(in: top, mounts),
+                    layers: try instance.disk(top.volume.disk).image.hostFiles
                 )
             )
         }
