@@ -4,6 +4,8 @@ package import Casework
 package struct ExtractionRoots {
     /// One for each path, and one for each file system that the guest mounts beneath it.
     package let roots: [Extraction.Root]
+    /// What the guest mounts there but is not at hand, a sentence each.
+    package let leftOut: [String]
 
     /// Resolves guest paths; symbolic links on the way are followed, one in the last place is not.
     ///
@@ -20,14 +22,17 @@ package struct ExtractionRoots {
         }
         let hasSeveralTrees = Set(places.map(\.volume)).count > 1
         var roots: [Extraction.Root] = []
+        var leftOut: [String] = []
         for (index, place) in places.enumerated() {
             let isCovered = places.enumerated().contains { other in
                 other.offset != index && other.element.covers(place)
                     && (other.offset < index || !place.covers(other.element))
             }
-            if !isCovered { roots += try place.roots(of: instance, prefixed: hasSeveralTrees) }
+            if isCovered { continue }
+            roots += try place.roots(of: instance, prefixed: hasSeveralTrees, &leftOut)
         }
         self.roots = roots
+        self.leftOut = leftOut
     }
 }
 
@@ -46,16 +51,14 @@ private struct Place {
     /// The place itself and what is mounted beneath it.
     func roots(
         of instance: Instance,
-        prefixed: Bool
+        prefixed: Bool,
+        _ leftOut: inout [String]
     ) throws(GloveboxError) -> [Extraction.Root] {
         var prefix: [[UInt8]] = []
         if prefixed, let volume {
             prefix = [volume.disk, volume.volume].filter { !$0.isEmpty }.map { [UInt8]($0.utf8) }
         }
-        let start = GuestPath.components(of: file.path)
-        let mounts = tree.mounts.filter {
-            $0.point.count > start.count && $0.point.starts(with: start)
-        }
+        let mounts = tree.mounts(below: file.path) { _, error in leftOut.append(error.message) }
         var tops = [file]
         for mount in mounts {
             tops.append(
@@ -91,8 +94,8 @@ private struct Place {
     ) throws(GloveboxError) -> Set<UInt64> {
         var hidden: Set<UInt64> = []
         for mount in mounts {
-            let others = tree.mounts.filter { $0.point != mount.point }
-            let below = GuestTree(mounts: others)
+            let others = tree.mountPoints.filter { $0.point != mount.point }
+            let below = GuestTree(root: tree.root, mountPoints: others)
             guard let directory = try? below.resolve(GuestPath.joined(mount.point)),
                 directory.volume == top.volume
             else { continue }

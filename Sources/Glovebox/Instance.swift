@@ -109,12 +109,12 @@ public final class Instance: Sendable {
     /// The tree that `path` is looked up in: one volume, or the guest's own for a bare path.
     package func tree(of path: GuestPath) throws(GloveboxError) -> GuestTree {
         guard let name = path.volume else { return try guestTree() }
-        let mount = GuestTree.Mount(
+        let root = GuestTree.Mount(
             point: [],
             volume: name,
             fileSystem: try volume(name).fileSystem()
         )
-        return GuestTree(mounts: [mount])
+        return GuestTree(root: root)
     }
 
     /// The guest's own tree, as its fstab mounts it.
@@ -122,7 +122,11 @@ public final class Instance: Sendable {
         if let known = root.withLock({ $0 }) { return try known.get() }
         let result: Result<GuestTree, GloveboxError>
         do throws(GloveboxError) {
-            result = .success(try GuestMounts(disks()).tree())
+            let slots = slots
+            let mounts = GuestMounts(count: slots.count) { (index) throws(GloveboxError) in
+                try slots[index].disk()
+            }
+            result = .success(try mounts.tree())
         } catch {
             result = .failure(error)
         }

@@ -67,7 +67,9 @@ struct ExtractCommand: ParsableCommand {
         let cancellation = CancellationFlag()
         Interruption.onFirst { cancellation.set() }
         let instance = try options.open(target)
-        let roots = try ExtractionRoots(paths, of: instance).roots
+        let places = try ExtractionRoots(paths, of: instance)
+        for sentence in places.leftOut { Message.warn(sentence) }
+        let roots = places.roots
         var limits = Extraction.Options()
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
@@ -97,6 +99,10 @@ struct ExtractCommand: ParsableCommand {
         _ cancellation: CancellationFlag,
         _ progress: @escaping (Extraction.Progress) -> Void
     ) throws -> ExtractionReport {
+        if let sink = try specialFile(path) {
+            let extraction = Extraction(roots, to: .archive(sink), options: limits)
+            return extraction.run(cancellation: cancellation, progress: progress)
+        }
         let file = try PendingFile(path)
         let extraction = Extraction(roots, to: .archive(file.descriptor), options: limits)
         let report = extraction.run(cancellation: cancellation, progress: progress)
@@ -106,6 +112,22 @@ struct ExtractCommand: ParsableCommand {
             file.discard()
         }
         return report
+    }
+
+    /// A FIFO or a device that is there already is written to; a file that is there is refused.
+    private func specialFile(_ path: String) throws -> FileDescriptor? {
+        guard let kind = try? FileDescriptor.open(path, FileDescriptor.pathOnly).status().kind
+        else {
+            return nil
+        }
+        guard kind == .fifo || kind == .characterDevice else {
+            throw GloveboxError(
+                .usage,
+                "\(path) exists already.",
+                advice: "Nothing is overwritten: give another name, or remove it."
+            )
+        }
+        return try FileDescriptor.openForWriting(path)
     }
 
     private func refuseTerminal() throws(GloveboxError) {

@@ -24,10 +24,11 @@ struct UsageCommand: ParsableCommand {
         let instance = try options.open(target)
         var rows: [(volume: Volume, summary: FileSystemSummary, point: String?)] = []
         let tree = try? instance.guestTree()
+        let mounts = tree.map { [$0.root] + $0.mounts(below: [UInt8(ascii: "/")]) } ?? []
         for disk in try instance.disks() {
             for volume in disk.volumes {
                 guard let summary = try? volume.fileSystem().summary else { continue }
-                let mount = tree?.mounts.first { $0.volume == volume.name }
+                let mount = mounts.first { $0.volume == volume.name }
                 rows.append(
                     (volume, summary, mount.map { GuestName.escaped(GuestPath.joined($0.point)) })
                 )

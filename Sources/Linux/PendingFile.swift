@@ -50,3 +50,10 @@ package struct PendingFile: ~Copyable {
         if let partialPath { unsafe unlink(partialPath) }
     }
 }
+
+extension FileDescriptor {
+    /// Opens what is there already, such as a FIFO or a device, for writing.
+    package static func openForWriting(_ path: String) throws(SystemError) -> FileDescriptor {
+        try open(path, O_WRONLY | O_NOCTTY)
+    }
+}

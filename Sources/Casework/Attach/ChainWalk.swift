@@ -73,15 +73,14 @@ struct ChainWalk<Files: LayerFiles> {
         guard layers.count < Self.layersMax else {
             throw AttachError(.refused, image, "the chain has more than \(Self.layersMax) layers")
         }
-        let file = try files.locate(name.path(relativeTo: image))
-        guard rule.allows(file.realPath) else {
-            throw AttachError(
-                .refused,
-                image,
-                "its backing file \(name.path.debugDescription) is outside the allowed "
-                    + "directories; allow its directory if you trust the image"
-            )
+        let path = name.path(relativeTo: image)
+        let file: Files.File
+        do throws(AttachError) { file = try files.locate(path) } catch {
+            // Whether a file exists elsewhere on the host is not for an image to find out.
+            guard rule.allows(directoryOf: path, files) else { throw Self.outside(image, name) }
+            throw error
         }
+        guard rule.allows(file.realPath) else { throw Self.outside(image, name) }
         try Self.refuseSpecial(file)
         guard !layers.contains(where: { $0.file.status.identity == file.status.identity }) else {
             throw AttachError(
@@ -91,6 +90,15 @@ struct ChainWalk<Files: LayerFiles> {
             )
         }
         return (file, format)
+    }
+
+    private static func outside(_ image: String, _ name: BackingName) -> AttachError {
+        AttachError(
+            .refused,
+            image,
+            "its backing file \(name.path.debugDescription) is outside the allowed directories; "
+                + "allow its directory with --allow-backing if you trust the image"
+        )
     }
 
     private static func recordedFormat(

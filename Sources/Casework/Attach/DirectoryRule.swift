@@ -22,6 +22,12 @@ struct DirectoryRule {
         flat.contains(Array(realPath.parentDirectory.utf8))
             || deep.contains { realPath.utf8.starts(with: $0) }
     }
+
+    /// Whether a file in the directory of `path`, which need not exist, might be opened.
+    func allows(directoryOf path: String, _ files: some LayerFiles) -> Bool {
+        let directory = path.directoryPrefix
+        return files.realPath(ofDirectory: directory).map { allows($0.withSlash + "-") } ?? false
+    }
 }
 
 extension String {

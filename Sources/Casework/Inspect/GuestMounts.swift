@@ -1,59 +1,54 @@
 internal import DiskFormats
 
 /// Finds a guest's root file system among its volumes, and what its fstab mounts into it.
-package struct GuestMounts {
-    private let disks: [Disk]
+///
+/// Disks are opened as they are needed: most paths need the first alone.
+package struct GuestMounts: Sendable {
+    private let count: Int
+    private let disk: @Sendable (Int) throws(GloveboxError) -> Disk
 
-    package init(_ disks: [Disk]) { self.disks = disks }
+    /// Looks at `count` disks, in the order in which Nova attaches them, opened by `disk`.
+    package init(count: Int, disk: @escaping @Sendable (Int) throws(GloveboxError) -> Disk) {
+        self.count = count
+        self.disk = disk
+    }
 
     /// The guest's tree.
     ///
-    /// The root is the only volume with an `/etc/fstab`; among several, the one whose fstab names
-    /// itself as `/`; with none, the only readable file system. Anything else is refused as
-    /// ambiguous.
+    /// The root is the volume with an `/etc/fstab`, on the first disk, which is Nova's root disk, or
+    /// else on the others; among several, the one whose fstab names itself as `/`; with none, the
+    /// only readable file system. Anything else is refused as ambiguous. Volumes without a signature
+    /// are searched for a lost file system only where no other is the root.
     package func tree() throws(GloveboxError) -> GuestTree {
-        let candidates = try candidates()
-        guard let root = choose(from: candidates) else { throw ambiguous(candidates) }
-        var mounts = [
-            GuestTree.Mount(point: [], volume: root.volume.name, fileSystem: root.fileSystem)
-        ]
-        var missing: [GuestTree.MissingMount] = []
-        for entry in root.fstab where !entry.mountPoint.isEmpty && Self.isOnDisk(entry) {
-            let device = GuestName.escaped(entry.device)
-            guard let volume = volume(named: entry.device) else {
-                let reason = "no volume answers to \(device)."
-                missing.append(GuestTree.MissingMount(point: entry.mountPoint, reason: reason))
-                continue
-            }
-            do throws(GloveboxError) {
-                let fileSystem = try volume.fileSystem()
-                mounts.append(
-                    GuestTree.Mount(
-                        point: entry.mountPoint,
-                        volume: volume.name,
-                        fileSystem: fileSystem
-                    )
-                )
-            } catch {
-                let reason = "\(device): \(error.message)"
-                missing.append(GuestTree.MissingMount(point: entry.mountPoint, reason: reason))
-            }
-        }
-        return GuestTree(mounts: mounts, missing: missing)
+        let first = try disk(0).volumes
+        let onFirst = try candidates(among: first.filter(Self.hasSignature))
+        if let root = rootByFstab(of: onFirst) { return tree(root) }
+        let all = try candidates(among: volumes())
+        if let root = rootByFstab(of: all) { return tree(root) }
+        if all.count == 1, let only = all.first { return tree(only) }
+        throw ambiguous(all)
     }
 
     private struct Candidate {
         let volume: Volume
         let fileSystem: any FileSystem
-        /// Empty where there is no fstab.
-        let fstab: [FstabEntry]
-        let hasFstab: Bool
+        /// Nil where there is none.
+        let fstab: [FstabEntry]?
     }
 
-    private func candidates() throws(GloveboxError) -> [Candidate] {
+    private static func hasSignature(_ volume: Volume) -> Bool {
+        (try? volume.signatures())?.isEmpty == false
+    }
+
+    /// All volumes of the disks that can be opened.
+    private func volumes() -> [Volume] {
+        (0..<count).flatMap { (try? disk($0).volumes) ?? [] }
+    }
+
+    private func candidates(among volumes: [Volume]) throws(GloveboxError) -> [Candidate] {
         var found: [Candidate] = []
         var failures: [GloveboxError] = []
-        for volume in disks.flatMap(\.volumes) {
+        for volume in volumes {
             do throws(GloveboxError) {
                 let fileSystem = try volume.fileSystem()
                 let text = try fstab(of: fileSystem, volume)
@@ -61,8 +56,7 @@ package struct GuestMounts {
                     Candidate(
                         volume: volume,
                         fileSystem: fileSystem,
-                        fstab: text.map(Fstab.parse) ?? [],
-                        hasFstab: text != nil
+                        fstab: text.map(Fstab.parse)
                     )
                 )
             } catch {
@@ -70,20 +64,60 @@ package struct GuestMounts {
             }
         }
         // With one volume in all, its own error says more than "no file system found".
-        if found.isEmpty, failures.count == 1, let only = failures.first { throw only }
+        if volumes.count == 1, count == 1, let only = failures.first { throw only }
         return found
     }
 
-    private func choose(from candidates: [Candidate]) -> Candidate? {
-        let withFstab = candidates.filter(\.hasFstab)
-        if withFstab.count == 1 { return withFstab.first }
-        if withFstab.isEmpty { return candidates.count == 1 ? candidates.first : nil }
-        let selfNaming = withFstab.filter { candidate in
-            candidate.fstab.contains {
+    private func rootByFstab(of candidates: [Candidate]) -> Candidate? {
+        let declaring = candidates.filter { $0.fstab != nil }
+        if declaring.count <= 1 { return declaring.first }
+        let namingThemselves = declaring.filter { candidate in
+            candidate.fstab?.contains {
                 $0.mountPoint.isEmpty && volume(named: $0.device) === candidate.volume
+            } == true
+        }
+        return namingThemselves.count == 1 ? namingThemselves.first : nil
+    }
+
+    private func tree(_ root: Candidate) -> GuestTree {
+        let mount = GuestTree.Mount(
+            point: [],
+            volume: root.volume.name,
+            fileSystem: root.fileSystem
+        )
+        let entries = (root.fstab ?? []).filter { !$0.mountPoint.isEmpty && Self.isOnDisk($0) }
+        let points = entries.map { entry in
+            GuestTree.MountPoint(entry.mountPoint) { () throws(GloveboxError) in
+                try mounted(entry)
             }
         }
-        return selfNaming.count == 1 ? selfNaming.first : nil
+        return GuestTree(root: mount, mountPoints: points)
+    }
+
+    private func mounted(_ entry: FstabEntry) throws(GloveboxError) -> GuestTree.Mount {
+        let place = GuestName.escaped(GuestPath.joined(entry.mountPoint))
+        let device = GuestName.escaped(entry.device)
+        let advice = "Name the volume, DISK:VOLUME:/path; `glovebox disks` lists them."
+        guard let volume = volume(named: entry.device) else {
+            throw GloveboxError(
+                .notFound,
+                "The guest mounts \(device) on \(place), and no volume here answers to that.",
+                advice: advice
+            )
+        }
+        do throws(GloveboxError) {
+            return GuestTree.Mount(
+                point: entry.mountPoint,
+                volume: volume.name,
+                fileSystem: try volume.fileSystem()
+            )
+        } catch {
+            throw GloveboxError(
+                error.kind,
+                "The guest mounts \(device) on \(place): \(error.message)",
+                advice: error.advice
+            )
+        }
     }
 
     private func ambiguous(_ candidates: [Candidate]) -> GloveboxError {
@@ -106,8 +140,8 @@ package struct GuestMounts {
         of fileSystem: any FileSystem,
         _ volume: Volume
     ) throws(GloveboxError) -> [UInt8]? {
-        let mount = GuestTree.Mount(point: [], volume: volume.name, fileSystem: fileSystem)
-        let tree = GuestTree(mounts: [mount])
+        let root = GuestTree.Mount(point: [], volume: volume.name, fileSystem: fileSystem)
+        let tree = GuestTree(root: root)
         guard let file = try? tree.resolve([UInt8]("/etc/fstab".utf8)) else { return nil }
         return try reading("\(volume.name):/etc/fstab") { () throws(DiskError) -> [UInt8]? in
             let inode = try file.fileSystem.inode(file.inode)
@@ -121,15 +155,17 @@ package struct GuestMounts {
         return !["swap", "tmpfs", "proc", "sysfs", "devpts", "nfs", "nfs4", "none", "cgroup2"]
             .contains(type)
     }
+}
 
-    /// The volume that an fstab means, by identifier, or by the order in which Nova adds disks.
+// Which volume an fstab means: by identifier, or by the order in which Nova adds disks.
+extension GuestMounts {
     private func volume(named device: [UInt8]) -> Volume? {
         let text = String(decoding: device, as: UTF8.self)
         for (prefix, key) in Self.identifiers {
             for prefix in [prefix, "/dev/disk/by-" + prefix.dropLast().lowercased() + "/"]
             where text.hasPrefix(prefix) {
                 let wanted = String(text.dropFirst(prefix.count))
-                let matching = disks.flatMap(\.volumes).filter { key($0, wanted) }
+                let matching = volumes().filter { key($0, wanted) }
                 return matching.count == 1 ? matching.first : nil
             }
         }
@@ -169,9 +205,10 @@ package struct GuestMounts {
         guard
             let prefix = ["/dev/vd", "/dev/sd", "/dev/xvd", "/dev/hd"].first(where: name.hasPrefix),
             let letter = name.dropFirst(prefix.count).first?.asciiValue,
-            case let index = Int(letter) - Int(UInt8(ascii: "a")), disks.indices.contains(index)
+            case let index = Int(letter) - Int(UInt8(ascii: "a")), (0..<count).contains(index)
         else { return nil }
         let digits = name.dropFirst(prefix.count + 1)
-        return disks[index].volumes.first { $0.name.volume == (digits.isEmpty ? "" : "p\(digits)") }
+        let wanted = digits.isEmpty ? "" : "p\(digits)"
+        return (try? disk(index))?.volumes.first { $0.name.volume == wanted }
     }
 }

@@ -58,6 +58,13 @@ public struct GuestPath: Equatable, Sendable {
         } else if rest.hasSuffix(":") {
             volume = rest.dropLast()
         }
+        guard !volume.contains(":") else {
+            throw GloveboxError(
+                .usage,
+                "\(argument) is not a guest path.",
+                advice: "The path after DISK:VOLUME: begins with a slash."
+            )
+        }
         self.init(
             volume: VolumeName(disk: disk, volume: String(volume)),
             path: CommandLineBytes.decode(path)

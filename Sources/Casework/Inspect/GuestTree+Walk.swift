@@ -32,6 +32,8 @@ extension GuestTree {
     package enum Event {
         /// A file.
         case found(Found)
+        /// A directory that the guest mounts something on which is not at hand, and why.
+        case notMounted(path: [UInt8], GloveboxError)
         /// A directory that could not be read, or not completely.
         case problem(volume: GuestPath.VolumeName, path: [UInt8], DiskError)
     }
@@ -45,9 +47,11 @@ extension GuestTree {
         _ body: (Event) throws(Failure) -> TreeWalk.Next
     ) throws(Failure) -> Bool {
         let prefix = start.path == [UInt8(ascii: "/")] ? [] : start.path
-        let inside = mounts.filter { !$0.point.isEmpty }
-            .map { (path: GuestPath.joined($0.point), mount: $0) }
-            .filter { $0.path.starts(with: prefix + [UInt8(ascii: "/")]) }
+        var missing: [Event] = []
+        let inside = mounts(below: start.path) { point, error in
+            missing.append(.notMounted(path: GuestPath.joined(point), error))
+        }.map { (path: GuestPath.joined($0.point), mount: $0) }
+        for event in missing where try body(event) == .stop { return false }
         return try TreeWalk.run(start.fileSystem, from: start.inode) {
             (event) throws(Failure) -> TreeWalk.Next in
             switch event {

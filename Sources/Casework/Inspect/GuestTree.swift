@@ -1,4 +1,5 @@
 public import DiskFormats
+internal import Synchronization
 
 /// A file that a guest path led to.
 public struct GuestFile: Sendable {
@@ -46,25 +47,63 @@ package struct GuestTree: Sendable {
         }
     }
 
-    /// A mount of the fstab whose file system is not at hand, and why.
-    package struct MissingMount: Sendable {
+    /// A place where the guest mounts something, opened when a path first passes it.
+    package final class MountPoint: Sendable {
         package let point: [[UInt8]]
-        package let reason: String
+        private let open: @Sendable () throws(GloveboxError) -> Mount
+        private let memo = Mutex<Result<Mount, GloveboxError>?>(nil)
+
+        package init(
+            _ point: [[UInt8]],
+            open: @escaping @Sendable () throws(GloveboxError) -> Mount
+        ) {
+            self.point = point
+            self.open = open
+        }
+
+        /// What is mounted here; throws where it is not at hand or cannot be read.
+        package func mount() throws(GloveboxError) -> Mount {
+            let result = memo.withLock { memo in
+                if let known = memo { return known }
+                let fresh = Result { () throws(GloveboxError) in try open() }
+                memo = fresh
+                return fresh
+            }
+            return try result.get()
+        }
     }
 
-    /// The root first; then the others in the order of the fstab.
-    package let mounts: [Mount]
-    /// What the guest mounts too, but is not here; paths beneath are refused.
-    package let missing: [MissingMount]
+    /// The root file system.
+    package let root: Mount
+    /// What is mounted into it, in the order of the fstab.
+    package let mountPoints: [MountPoint]
 
     /// As Linux: the number of symbolic links that one lookup may pass.
     private static let linkCountMax = 40
     /// More than any path of a real guest (Linux: 4,096 bytes).
     private static let componentCountMax = 4096
 
-    package init(mounts: [Mount], missing: [MissingMount] = []) {
-        self.mounts = mounts
-        self.missing = missing
+    package init(root: Mount, mountPoints: [MountPoint] = []) {
+        self.root = root
+        self.mountPoints = mountPoints
+    }
+
+    /// What the guest mounts strictly below `path`; a file system that is not at hand is left out,
+    /// and said to `missing`.
+    package func mounts(
+        below path: [UInt8],
+        missing: (_ point: [[UInt8]], GloveboxError) -> Void = { _, _ in }
+    ) -> [Mount] {
+        let start = GuestPath.components(of: path)
+        return mountPoints.compactMap { place in
+            guard place.point.count > start.count, place.point.starts(with: start) else {
+                return nil
+            }
+            do throws(GloveboxError) { return try place.mount() } catch {
+                missing(place.point, error)
+                return nil
+            }
+        }
     }
 
     /// The file at `path`; a symbolic link in its last place is followed unless told otherwise.
@@ -73,7 +112,7 @@ package struct GuestTree: Sendable {
     {
         var lookup = Lookup(pending: GuestPath.components(of: path).reversed())
         var links = 0
-        var position = try enter([])
+        var position = start
         while let name = lookup.pending.popLast() {
             guard lookup.pending.count + lookup.done.count <= Self.componentCountMax else {
                 throw failure(.notFound, path, "has too many components")
@@ -101,17 +140,17 @@ package struct GuestTree: Sendable {
             position =
                 try mounted(at: lookup.done) ?? Position(mount: position.mount, inode: child.number)
         }
-        let mount = mounts[position.mount]
+        if path.last == UInt8(ascii: "/") { try demandDirectory(position, path) }
         return GuestFile(
-            volume: mount.volume,
-            fileSystem: mount.fileSystem,
+            volume: position.mount.volume,
+            fileSystem: position.mount.fileSystem,
             inode: position.inode,
             path: GuestPath.joined(lookup.done)
         )
     }
 
     private struct Position {
-        var mount: Int
+        var mount: Mount
         var inode: UInt64
     }
 
@@ -122,36 +161,24 @@ package struct GuestTree: Sendable {
         var done: [[UInt8]] = []
     }
 
-    private func enter(_ point: [[UInt8]]) throws(GloveboxError) -> Position {
-        guard let found = try mounted(at: point) else {
-            throw GloveboxError(.notFound, "The guest's tree has no root.")
-        }
-        return found
-    }
+    private var start: Position { Position(mount: root, inode: root.fileSystem.rootInode) }
 
     private func mounted(at point: [[UInt8]]) throws(GloveboxError) -> Position? {
-        if let absent = missing.first(where: { $0.point == point }) {
-            throw GloveboxError(
-                .notFound,
-                "The guest mounts \(GuestName.escaped(GuestPath.joined(point))) from a file system "
-                    + "that is not at hand: \(absent.reason)",
-                advice: "Name the volume: DISK:VOLUME:/path. `glovebox disks` lists them."
-            )
-        }
-        guard let index = mounts.lastIndex(where: { $0.point == point }) else { return nil }
-        return Position(mount: index, inode: mounts[index].fileSystem.rootInode)
+        guard let place = mountPoints.last(where: { $0.point == point }) else { return nil }
+        let mount = try place.mount()
+        return Position(mount: mount, inode: mount.fileSystem.rootInode)
     }
 
     /// The inode of a path that has been resolved before, and so has no symbolic links.
     private func retrace(_ components: [[UInt8]]) throws(GloveboxError) -> Position {
-        var position = try enter([])
+        var position = start
         for end in components.indices {
             let place = Array(components[...end])
             if let other = try mounted(at: place) {
                 position = other
                 continue
             }
-            let fileSystem = mounts[position.mount].fileSystem
+            let fileSystem = position.mount.fileSystem
             let parent = position.inode
             position.inode = try reading(GuestName.escaped(GuestPath.joined(place))) {
                 () throws(DiskError) in
@@ -170,7 +197,7 @@ package struct GuestTree: Sendable {
         _ lookup: Lookup,
         _ path: [UInt8]
     ) throws(GloveboxError) -> Inode {
-        let mount = mounts[position.mount]
+        let mount = position.mount
         let place = GuestPath.joined(lookup.done + [name])
         let object = "\(mount.volume):\(GuestName.escaped(place))"
         let parent = try reading(object) { () throws(DiskError) in
@@ -195,14 +222,24 @@ package struct GuestTree: Sendable {
         _ lookup: inout Lookup,
         _ path: [UInt8]
     ) throws(GloveboxError) -> Position {
-        let fileSystem = mounts[position.mount].fileSystem
+        let fileSystem = position.mount.fileSystem
         let target = try reading(GuestName.escaped(path)) { () throws(DiskError) in
             try fileSystem.linkTarget(of: link.number)
         }
         lookup.pending.append(contentsOf: GuestPath.components(of: target).reversed())
         guard target.first == UInt8(ascii: "/") else { return position }
         lookup.done = []
-        return try enter([])
+        return start
+    }
+
+    /// A path that ends in a slash names a directory or nothing.
+    private func demandDirectory(_ position: Position, _ path: [UInt8]) throws(GloveboxError) {
+        let type = try reading(GuestName.escaped(path)) { () throws(DiskError) in
+            try position.mount.fileSystem.inode(position.inode).type
+        }
+        guard type == .directory || type == .symbolicLink else {
+            throw failure(.notFound, path, "is not a directory", position.mount)
+        }
     }
 
     private func failure(

@@ -53,50 +53,43 @@ extension Ext4FileSystem {
         _ node: Ext4Node,
         _ window: Range<UInt64>
     ) throws(DiskError) -> [FileExtent] {
-        try cut(try inlineData(of: node), window, size: node.size)
-    }
-
-    /// The window of `bytes` as one extent; what a longer file lacks is unreadable.
-    private func cut(
-        _ bytes: [UInt8],
-        _ window: Range<UInt64>,
-        size: UInt64? = nil
-    ) throws(DiskError) -> [FileExtent] {
-        let there = window.clamped(to: 0..<UInt64(bytes.count))
-        var extents: [FileExtent] = []
-        if !there.isEmpty {
-            let part = Array(bytes[Int(there.lowerBound)..<Int(there.upperBound)])
-            extents.append(
-                FileExtent(
-                    fileOffset: there.lowerBound,
-                    length: UInt64(part.count),
-                    content: .inline(part)
-                )
-            )
-        }
+        let bytes = try inlineData(of: node)
         let rest =
             max(
                 window.lowerBound,
                 UInt64(bytes.count)
-            )..<max(
-                window.upperBound,
-                UInt64(bytes.count)
-            )
-        if !rest.isEmpty {
-            let error = DiskError(
-                .inconsistent,
-                "ext4 inline data",
-                "\(bytes.count) bytes in the inode, but the file has \(size ?? 0)"
-            )
-            extents.append(
-                FileExtent(
-                    fileOffset: rest.lowerBound,
-                    length: UInt64(rest.count),
-                    content: .unreadable(error)
+            )..<max(window.upperBound, UInt64(bytes.count))
+        var extents = try cut(bytes, window.clamped(to: 0..<UInt64(bytes.count)))
+        guard !rest.isEmpty else { return extents }
+        // Linux reads zeros past what is kept (fs/ext4/inline.c, ext4_readpage_inline); without the
+        // attribute, though, it is not known that nothing was there.
+        var content = FileExtent.Content.hole
+        if try inlineAttribute(of: node) == nil {
+            content = .unreadable(
+                DiskError(
+                    .inconsistent,
+                    node.name,
+                    at: node.offset,
+                    "keeps \(bytes.count) bytes inline of the \(node.size) that it claims"
                 )
             )
         }
+        extents.append(
+            FileExtent(fileOffset: rest.lowerBound, length: UInt64(rest.count), content: content)
+        )
         return extents
+    }
+
+    /// The window of `bytes` as one extent; empty where they end before it.
+    private func cut(
+        _ bytes: [UInt8],
+        _ window: Range<UInt64>
+    ) throws(DiskError) -> [FileExtent] {
+        let there = window.clamped(to: 0..<UInt64(bytes.count))
+        guard !there.isEmpty else { return [] }
+        let part = Array(bytes[Int(there.lowerBound)..<Int(there.upperBound)])
+        let length = UInt64(part.count)
+        return [FileExtent(fileOffset: there.lowerBound, length: length, content: .inline(part))]
     }
 
     /// The bytes that an inode with inline_data keeps: 60 in the block map, and what the attribute
