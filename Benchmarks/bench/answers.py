@@ -312,14 +312,15 @@ def from_tar(subject, stream, expected, _):
 def from_7z_stream(subject, stream, expected, order):
     """The contents alone, one after the other, in the order of 7z's own listing."""
     verdict = Verdict(absent=["names and metadata: bare contents in a row"])
-    files, rest, missing = expected["files"], b"", []
+    files, missing = expected["files"], []
+    held, place = b"", 0
     for path in order:
         size = files[path]["size"]
-        while len(rest) < size and (block := stream.read(max(1 << 20, size - len(rest)))):
-            rest += block
-        content, kept = rest[:size], rest[size:]
+        while len(held) - place < size and (block := stream.read(max(1 << 20, size))):
+            held, place = held[place:] + block, 0
+        content = memoryview(held)[place : place + size]
         if hashlib.sha256(content).hexdigest() == files[path]["sha256"]:
-            rest = kept
+            place += size
         else:
             missing.append(path)
     listed = set(order)
@@ -330,7 +331,7 @@ def from_7z_stream(subject, stream, expected, order):
     if missing:
         verdict.different.append(f"{len(missing)} files missing, e.g. {min(missing)!r}")
         verdict.unusable = len(missing) * 100 > len(order)
-    if rest or stream.read(1):
+    if place < len(held) or stream.read(1):
         verdict.different.append("bytes that belong to no file")
     return verdict
 
