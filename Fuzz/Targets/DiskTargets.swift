@@ -73,7 +73,11 @@ func readRuns(of disk: any BlockSource, from offset: UInt64, answers: Int) {
             continue
         }
         precondition(run.length > 0 && run.length <= limit, "a run of \(run.length) of \(limit)")
-        _ = try? disk.bytes(at: offset, count: Int(min(run.length, 1 << 16)))
+        let count = Int(min(run.length, 1 << 16))
+        if let whole = try? disk.bytes(at: offset, count: count) {
+            let last = try? disk.bytes(at: offset + UInt64(count) - 1, count: 1)
+            precondition(last == [whole[count - 1]], "a short read differs from a long one")
+        }
         offset += run.length
     }
 }
