@@ -220,24 +220,45 @@ def from_debugfs(subject, stream, expected, _):
     return verdict
 
 
-def from_7z(subject, stream, expected, _):
-    got = {}
-    for block in re.split(rb"\r?\n\r?\n", stream.read()):
+def sevenzip_entries(listing):
+    """The `name = value` blocks of `7z l -slt -ba`."""
+    for block in re.split(rb"\r?\n\r?\n", listing):
         lines = (line.partition(b" = ") for line in block.split(b"\n"))
         values = {name.decode(errors="replace"): value for name, _, value in lines}
-        if "Path" not in values:
-            continue
-        path = os.fsdecode(values["Path"])
+        if "Path" in values:
+            yield values
+
+
+def from_7z(subject, stream, expected, _):
+    got = {}
+    for values in sevenzip_entries(stream.read()):
         entry = {"size": int(values.get("Size") or 0)}
-        mode = values.get("Mode") or values.get("Attributes", b"").split(b" ")[-1]
+        mode = values.get("Mode", b"").decode()
         if len(mode) == 10:
-            entry["type"] = MODE_TYPES.get(chr(mode[0]))
+            entry["type"] = MODE_TYPES.get(mode[0])
+            entry["permissions"] = permission_bits(mode)
+        for name, key in [("uid", "User ID"), ("gid", "Group ID"), ("links", "Links")]:
+            if values.get(key):
+                entry[name] = int(values[key])
+        if values.get("iNode"):
+            entry["inode"] = int(values["iNode"])
+        if values.get("Modified"):
+            entry["mtime_ns"] = from_iso8601(values["Modified"].decode().replace(" ", "T"))
         if values.get("Symbolic Link"):
             entry["target"] = os.fsdecode(values["Symbolic Link"])
-        if values.get("Links"):
-            entry["links"] = int(values["Links"])
-        got[relative(path, subject)] = entry
+        got[relative(os.fsdecode(values["Path"]), subject)] = entry
     return compare(got, wanted_files(subject, expected))
+
+
+def permission_bits(mode):
+    """`-rwsr-x--T` as a number."""
+    bits = 0
+    for index, letter in enumerate(mode[1:10]):
+        if letter not in "-ST":
+            bits |= 0o400 >> index
+        if letter in "sStT":
+            bits |= {2: 0o4000, 5: 0o2000, 8: 0o1000}[index]
+    return bits
 
 
 # Disks -----------------------------------------------------------------------------------------
@@ -312,35 +333,52 @@ def from_tar(subject, stream, expected, _):
 def from_7z_stream(subject, stream, expected, order):
     """The contents alone, one after the other, in the order of 7z's own listing."""
     verdict = Verdict(absent=["names and metadata: bare contents in a row"])
-    files, missing = expected["files"], []
-    held, place = b"", 0
-    for path in order:
-        size = files[path]["size"]
-        while len(held) - place < size and (block := stream.read(max(1 << 20, size))):
-            held, place = held[place:] + block, 0
-        content = memoryview(held)[place : place + size]
-        if hashlib.sha256(content).hexdigest() == files[path]["sha256"]:
-            place += size
-        else:
-            missing.append(path)
-    listed = set(order)
     prefix = "" if subject == "all" else subject + "/"
-    for path, entry in files.items():
-        if entry["type"] == "file" and path.startswith(prefix) and path not in listed:
-            missing.append(path)
+    files = {p for p, e in expected["files"].items() if e["type"] == "file"}
+    # 7z prints a newline in a name as something else, so that name cannot be looked up.
+    missing = {p for p in files if p.startswith(prefix) and "\n" not in p}
+    held, place = b"", 0
+    for item in order:
+        if not item.path.startswith(prefix):
+            continue
+        while len(held) - place < item.size and (block := stream.read(max(1 << 20, item.size))):
+            held, place = held[place:] + block, 0
+        content = memoryview(held)[place : place + item.size]
+        if item.sha256 in (None, hashlib.sha256(content).hexdigest()):
+            place += item.size
+            missing.discard(item.path)
     if missing:
         verdict.different.append(f"{len(missing)} files missing, e.g. {min(missing)!r}")
-        verdict.unusable = len(missing) * 100 > len(order)
+        verdict.unusable = len(missing) * 100 > len(files)
     if place < len(held) or stream.read(1):
         verdict.different.append("bytes that belong to no file")
     return verdict
 
 
-def sevenzip_files(listing, expected):
-    """The regular files in the order in which `7z l -slt -ba` lists, and 7z extracts, them."""
-    paths = [os.fsdecode(line[7:]) for line in listing.split(b"\n") if line.startswith(b"Path = ")]
-    files = expected["files"]
-    return [path for path in paths if path in files and files[path]["type"] == "file"]
+@dataclass
+class StreamItem:
+    """What 7z writes for one entry: a file's content, a link's target; `sha256` where known."""
+
+    path: str
+    size: int
+    sha256: str | None
+
+
+def sevenzip_order(listing, expected):
+    """The entries in the order in which `7z l -slt -ba` lists, and 7z extracts, them."""
+    order = []
+    for values in sevenzip_entries(listing):
+        path = os.fsdecode(values["Path"])
+        known = expected["files"].get(path)
+        if known is None:
+            if values.get("Folder") == b"-":
+                order.append(StreamItem(path, int(values.get("Size") or 0), None))
+        elif known["type"] == "file":
+            order.append(StreamItem(path, known["size"], known["sha256"]))
+        elif known["type"] == "symlink":
+            target = os.fsencode(known["target"])
+            order.append(StreamItem(path, len(target), hashlib.sha256(target).hexdigest()))
+    return order
 
 
 FORMATS = {
