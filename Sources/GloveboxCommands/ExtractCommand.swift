@@ -74,7 +74,7 @@ struct ExtractCommand: ParsableCommand {
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
         limits.keepsOwners = keepOwners
-        let progress = ProgressLine(shown: !quiet && !options.json)
+        let progress = ProgressLine(shown: !quiet && !options.json, total: places.estimatedBytes)
 
         let report: ExtractionReport
         if let toDir {

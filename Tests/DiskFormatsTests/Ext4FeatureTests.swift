@@ -143,7 +143,8 @@ import Testing
         .enabled(if: Ext4Tool.mayMount, "mounting needs root and loop devices"),
         arguments: [
             "-t ext4 -b 1024", "-t ext4 -b 4096", "-t ext2", "-t ext3 -m 0",
-            "-t ext4 -O bigalloc -C 16384 -b 1024", "-t ext4 -O meta_bg,^resize_inode -b 1024 -g 512",
+            "-t ext4 -O bigalloc -C 16384 -b 1024",
+            "-t ext4 -O meta_bg,^resize_inode -b 1024 -g 512",
             "-t ext4 -O sparse_super2 -b 1024",
         ]
     )

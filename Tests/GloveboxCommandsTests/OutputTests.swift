@@ -1,3 +1,4 @@
+import Casework
 import DiskFormats
 import Foundation
 import Testing
@@ -67,5 +68,18 @@ import Testing
     )
     func `sizes have three digits`(bytes: UInt64, text: String) {
         #expect(humanSize(bytes) == text)
+    }
+}
+
+@Suite struct ProgressLineTests {
+    @Test func `progress tells how much, how fast and how long`() {
+        var progress = Extraction.Progress()
+        progress.bytes = 64 << 20
+        progress.files = 7
+        let known = ProgressLine.line(progress, of: 192 << 20, after: 2)
+        #expect(known == "64.0 MiB of 192 MiB, 7 files, 32.0 MiB/s, 4 s left")
+        #expect(ProgressLine.line(progress, of: nil, after: 2) == "64.0 MiB, 7 files, 32.0 MiB/s")
+        let wrong = ProgressLine.line(progress, of: 1, after: 2)
+        #expect(wrong == "64.0 MiB, 7 files, 32.0 MiB/s", "an estimate that was too low is dropped")
     }
 }
