@@ -63,7 +63,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "glovebox",
-            dependencies: ["GloveboxCommands", argumentParser],
+            dependencies: ["GloveboxCommands"],
             swiftSettings: strict
         ),
         .target(
@@ -76,6 +76,11 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],
             path: "Fuzz/Targets",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "GloveboxCommandsTests",
+            dependencies: ["GloveboxCommands", "Casework", "DiskFormats"],
             swiftSettings: strict
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),

@@ -1,8 +1,8 @@
-import Casework
 import DiskFormats
 import Foundation
 import Testing
 
+@testable import Casework
 @testable import GloveboxCommands
 
 @Suite struct JSONTextTests {
