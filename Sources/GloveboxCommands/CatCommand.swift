@@ -27,7 +27,18 @@ struct CatCommand: ParsableCommand {
     var paths: [String]
 
     func run() throws {
-        let instance = try options.open(target)
+        try CatJob(settings: options.settings, target: target, paths: paths).run()
+    }
+}
+
+/// Writes files of a guest to standard output.
+struct CatJob {
+    var settings = TargetSettings()
+    let target: String
+    let paths: [String]
+
+    func run() throws {
+        let instance = try settings.open(target)
         for path in paths {
             let file = try instance.file(path)
             let object = "\(file.volume):\(GuestName.escaped(file.path))"
@@ -52,7 +63,7 @@ struct CatCommand: ParsableCommand {
                 )
             }
         }
-        options.report(on: instance)
+        settings.report(on: instance)
     }
 
     private func refuseUnreadable(_ file: GuestFile, _ object: String) throws(GloveboxError) {

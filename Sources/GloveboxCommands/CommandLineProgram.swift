@@ -12,8 +12,12 @@ package enum CommandLineProgram {
         let arguments = Program.arguments.map(CommandLineBytes.encode)
         let json = arguments.prefix { $0 != "--" }.contains("--json")
         do {
-            var command = try GloveboxCommand.parseAsRoot(arguments)
-            try command.run()
+            if let run = PlainArguments.job(arguments) {
+                try run()
+            } else {
+                var command = try GloveboxCommand.parseAsRoot(arguments)
+                try command.run()
+            }
             Program.exit(0)
         } catch let error as GloveboxError {
             Program.exit(say(error.description, code: error.kind.rawValue, json: json))

@@ -32,11 +32,33 @@ struct ListCommand: ParsableCommand {
     var path = "/"
 
     func run() throws {
-        let instance = try options.open(target)
+        let job = ListJob(
+            settings: options.settings,
+            long: long,
+            recursive: recursive,
+            target: target,
+            path: path
+        )
+        try job.run()
+    }
+}
+
+/// Lists a directory of a guest.
+struct ListJob {
+    var settings = TargetSettings()
+    var long = false
+    var recursive = false
+    let target: String
+    var path = "/"
+
+    func run() throws {
+        let instance = try settings.open(target)
         let path = try instance.path(path)
         let tree = try instance.tree(of: path)
         let start = try tree.resolve(path.path)
-        var listing = FileListing(options.json ? .json : long ? .long : recursive ? .paths : .names)
+        var listing = FileListing(
+            settings.json ? .json : long ? .long : recursive ? .paths : .names
+        )
         let inode = try reading("\(start.volume):\(GuestName.escaped(start.path))") {
             () throws(DiskError) in try start.fileSystem.inode(start.inode)
         }
@@ -57,7 +79,7 @@ struct ListCommand: ParsableCommand {
             try listing.add(.found(found), showPath: recursive)
         }
         try listing.finish()
-        options.report(on: instance)
+        settings.report(on: instance)
         try listing.throwIfIncomplete()
     }
 }

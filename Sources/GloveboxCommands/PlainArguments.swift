@@ -1,0 +1,31 @@
+/// The forms that scripts call once for each file: `cat TARGET PATH…`, `ls [-l] TARGET [PATH]`.
+///
+/// ArgumentParser takes about as long to begin as such a command takes in all, so these two go past
+/// it. Whatever has another option, or not this number of arguments, is left to the parser; what both
+/// understand they understand alike.
+enum PlainArguments {
+    /// What the arguments ask for, or nil where the parser has to read them.
+    static func job(_ arguments: [String]) -> (() throws -> Void)? {
+        guard let name = arguments.first else { return nil }
+        var rest = Array(arguments.dropFirst())
+        var long = false
+        if name == "ls", rest.first == "-l" {
+            long = true
+            rest.removeFirst()
+        }
+        guard !rest.contains(where: { $0.hasPrefix("-") || $0.isEmpty }) else { return nil }
+        switch (name, rest.count) {
+        case ("cat", 2...):
+            let job = CatJob(target: rest[0], paths: Array(rest.dropFirst()))
+            return { try job.run() }
+        case ("ls", 1):
+            let job = ListJob(long: long, target: rest[0])
+            return { try job.run() }
+        case ("ls", 2):
+            let job = ListJob(long: long, target: rest[0], path: rest[1])
+            return { try job.run() }
+        default:
+            return nil
+        }
+    }
+}

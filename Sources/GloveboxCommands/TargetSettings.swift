@@ -1,0 +1,70 @@
+internal import Glovebox
+
+/// How a target is opened and what is said about it.
+struct TargetSettings {
+    /// Format of the image, where nothing records it.
+    var format: String?
+    /// More directories that backing files may be in.
+    var allowBacking: [String] = []
+    /// Leave a dirty journal as it is.
+    var noReplay = false
+    /// Print JSON.
+    var json = false
+    /// Say how the disks were opened.
+    var verbose = false
+
+    /// Opens the target, and says what the user has to know about it.
+    func open(_ target: String) throws -> Instance {
+        var options = Instance.Options(allowedBackingDirectories: allowBacking)
+        options.journal = noReplay ? .ignore : .replay
+        if let format {
+            guard let known = ImageFormat(rawValue: format) else {
+                throw GloveboxError(
+                    .usage,
+                    "\(format) is not a format that is read natively.",
+                    advice: "Use --format raw or --format qcow2."
+                )
+            }
+            options.format = known
+        }
+        return try Instance(at: target, options: options)
+    }
+
+    /// Says what came up while the volumes that a command used were opened.
+    func report(on instance: Instance) {
+        for disk in instance.attachedDisks {
+            for warning in disk.image.warnings { Message.warn("\(disk.name): \(warning)") }
+            for problem in disk.table.problems { Message.warn("\(disk.name): \(problem)") }
+            if verbose { describe(disk) }
+            for volume in disk.volumes {
+                guard let summary = volume.openedFileSystem?.summary else { continue }
+                for problem in summary.problems { Message.warn("\(volume.name): \(problem)") }
+                describe(summary.journal, of: volume)
+            }
+        }
+    }
+
+    private func describe(_ disk: Disk) {
+        for (index, layer) in disk.image.layers.enumerated() {
+            let size = humanSize(layer.virtualSize)
+            Message.say(
+                "glovebox: \(disk.name): layer \(index): \(layer.path) (\(layer.format), \(size))"
+            )
+        }
+    }
+
+    private func describe(_ journal: FileSystemSummary.JournalState, of volume: Volume) {
+        switch journal {
+        case .clean:
+            break
+        case .replayed(let transactions, let blocks):
+            guard verbose else { return }
+            Message.say(
+                "glovebox: \(volume.name): journal replayed in memory "
+                    + "(\(transactions) transactions, \(blocks) blocks)"
+            )
+        case .ignored:
+            Message.warn("\(volume.name): the journal was not replayed; files may be out of date.")
+        }
+    }
+}
