@@ -28,14 +28,15 @@ enum PartitionLab {
         process.arguments = ["-euc", script]
         process.currentDirectoryURL = directory
         process.environment = ["PATH": searchPath, "LC_ALL": "C.UTF-8", "TZ": "UTC"]
-        let output = Pipe()
+        // Files rather than pipes: reading a pipe traps where a signal interrupts it.
+        let output = directory.appending(path: "stdout-\(UUID().uuidString)")
         let errors = directory.appending(path: "stderr-\(UUID().uuidString)")
+        try Data().write(to: output)
         try Data().write(to: errors)
-        process.standardOutput = output
+        process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)
         process.standardInput = FileHandle.nullDevice
         try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
             let message = try String(contentsOf: errors, encoding: .utf8)
@@ -45,7 +46,7 @@ enum PartitionLab {
                 output: message
             )
         }
-        return String(decoding: data, as: UTF8.self)
+        return String(decoding: try Data(contentsOf: output), as: UTF8.self)
     }
 
     /// Calls `body` with a directory that is removed afterwards.

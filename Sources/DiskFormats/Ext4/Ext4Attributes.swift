@@ -31,7 +31,7 @@ struct Ext4AttributeEntry {
     var fullName: [UInt8]? {
         let prefix: String
         switch nameIndex {
-        case 0: prefix = ""
+        case 0: return name.isEmpty ? nil : name
         case 1: prefix = "user."
         case 2: return Array("system.posix_acl_access".utf8)
         case 3: return Array("system.posix_acl_default".utf8)
