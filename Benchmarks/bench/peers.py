@@ -90,6 +90,7 @@ def kernel_mounts(body, answer, quick=False):
             through_storage_daemon(mounted("$W/disk", body)),
             answer,
             ("qemu-storage-daemon",),
+            quick=quick,
         ),
         Peer("kernel mount", FLAT, mounted("$ROOT", body), answer, quick=quick),
     ]

@@ -11,6 +11,8 @@ from crash_images import VARIANTS, Variant
 from support import archived, differences, listed, mounted, run, walk
 
 MOMENTS = 5
+# So many more where those had nothing that would betray a reader without replay.
+MORE_MOMENTS = 15
 LISTED = ["type", "size", "mode", "uid", "gid", "links", "inode", "mtime", "ctime", "device",
           "target"]
 ARCHIVED = ["type", "size", "mode", "uid", "gid", "mtime", "device", "target", "sha256"]
@@ -69,7 +71,10 @@ def test_a_crash_image_shows_what_the_kernel_shows(name, tmp_path):
     variant = VARIANTS[name]
     image = tmp_path / "crash.img"
     needed = revokes = 0
-    for moment in crash_images.crashes(variant, image, MOMENTS, name):
+    for moment in crash_images.crashes(variant, image, MOMENTS + MORE_MOMENTS, name):
+        # Blocks of journalled data are not revoked.
+        if moment >= MOMENTS and needed and (revokes or "data=journal" in variant.mount):
+            break
         assert crash_images.is_dirty(image), f"moment {moment} is clean"
         before = support.sha256(image)
         expected, began = judged(image, tmp_path)
@@ -78,7 +83,7 @@ def test_a_crash_image_shows_what_the_kernel_shows(name, tmp_path):
         compare(image, expected, began)
         assert support.sha256(image) == before
     os.unlink(image)
-    # Otherwise a reader without replay would pass too. Blocks of journalled data are not revoked.
+    # Otherwise a reader without replay would pass too.
     assert needed >= 1
     assert revokes >= 1 or "data=journal" in variant.mount
 
@@ -97,6 +102,12 @@ def test_fast_commits_are_replayed_or_refused_by_name(tmp_path):
             assert result.code == support.DAMAGED, str(result)
             assert not result.out
             refused += 1
-        else:
-            compare(image, *judged(image, tmp_path))
+            continue
+        try:
+            expected, began = judged(image, tmp_path)
+        except AssertionError as refusal:
+            assert "ended with 32" in str(refusal), "the kernel refuses to mount some of these"
+            assert result.code in (support.DONE, support.DAMAGED), str(result)
+            continue
+        compare(image, expected, began)
     os.unlink(image)

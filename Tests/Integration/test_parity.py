@@ -292,7 +292,9 @@ def dump_agrees(image, records, tmp_path):
             content = ok("cat", "--format", "raw", image, b"/" + part.encode() + path).out
             assert len(content) == records[b"/" + part.encode() + path].size
             with open(os.fsencode(out / part) + path, "rb") as file:
-                assert file.read() == content, path
+                dumped = file.read()
+            # debugfs leaves out the hole behind inline data, which the kernel reads as zeros.
+            assert content.startswith(dumped) and not any(content[len(dumped):]), path
 
 
 def test_there_are_at_least_sixty_variants():

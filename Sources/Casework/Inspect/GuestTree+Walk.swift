@@ -47,11 +47,9 @@ extension GuestTree {
         _ body: (Event) throws(Failure) -> TreeWalk.Next
     ) throws(Failure) -> Bool {
         let prefix = start.path == [UInt8(ascii: "/")] ? [] : start.path
-        var missing: [Event] = []
-        let inside = mounts(below: start.path) { point, error in
-            missing.append(.notMounted(path: GuestPath.joined(point), error))
-        }.map { (path: GuestPath.joined($0.point), mount: $0) }
-        for event in missing where try body(event) == .stop { return false }
+        let inside = mountPoints.filter { !$0.point.isEmpty }
+            .map { (path: GuestPath.joined($0.point), place: $0) }
+            .filter { $0.path.starts(with: prefix + [UInt8(ascii: "/")]) }
         return try TreeWalk.run(start.fileSystem, from: start.inode) {
             (event) throws(Failure) -> TreeWalk.Next in
             switch event {
@@ -63,7 +61,15 @@ extension GuestTree {
                 path.reserveCapacity(prefix.count + 1 + item.path.count)
                 path.append(UInt8(ascii: "/"))
                 path.append(contentsOf: item.path)
-                guard let mount = inside.last(where: { $0.path == path })?.mount else {
+                var mount: Mount?
+                if let place = inside.last(where: { $0.path == path })?.place {
+                    do throws(GloveboxError) {
+                        mount = try place.mount()
+                    } catch {
+                        if try body(.notMounted(path: path, error)) == .stop { return .stop }
+                    }
+                }
+                guard let mount else {
                     return try body(
                         .found(
                             Found(
