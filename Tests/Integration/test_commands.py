@@ -102,9 +102,15 @@ def test_a_file_system_that_is_only_recognised_ends_with_5(cloud):
 
 
 def test_nothing_is_left_on_standard_error_when_all_is_well(cloud):
-    for arguments in (["disks"], ["ls"], ["ls", "-l"], ["df"], ["find"]):
+    for arguments in (["disks"], ["ls"], ["ls", "-l"], ["df"]):
         result = ok(arguments[0], *arguments[1:], cloud)
         assert result.err == b"", str(result)
+    assert ok("find", cloud, "disk:p1:/").err == b""
+
+
+def test_a_mount_that_is_not_read_is_said_where_a_listing_comes_to_it(cloud):
+    for arguments in (["ls", "-R", cloud, "/"], ["find", cloud, "/boot"], ["ls", cloud, "/boot"]):
+        assert ok(*arguments).err.count(b"/boot/efi: disk:p15 holds vfat") == 1, arguments
 
 
 # disks
