@@ -50,6 +50,7 @@ struct glovebox_archive {
     size_t count, capacity;
     int keep;
     uint32_t permissions;
+    int64_t size;
     int has_acl;
 };
 
@@ -82,10 +83,9 @@ static int set_charset(glovebox_archive *e) {
     return status == ARCHIVE_OK;
 }
 
-static int open_encoder(glovebox_archive *e) {
+static int open_archive(glovebox_archive *e) {
     e->archive = lib.archive_write_new();
-    e->entry = lib.archive_entry_new();
-    if (!e->archive || !e->entry) return 0;
+    if (!e->archive) return 0;
     if (lib.archive_write_set_format_pax(e->archive) != ARCHIVE_OK) return 0;
     /* GNU tar reads this form, and warns about each attribute in libarchive's own. */
     if (lib.archive_write_set_format_option(e->archive, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK) return 0;
@@ -94,13 +94,29 @@ static int open_encoder(glovebox_archive *e) {
     return lib.archive_write_open(e->archive, e, NULL, take, NULL) == ARCHIVE_OK;
 }
 
+static void close_archive(glovebox_archive *e) {
+    if (!e->archive) return;
+    lib.archive_write_fail(e->archive); /* no end-of-archive marker: the caller writes it */
+    lib.archive_write_free(e->archive);
+    e->archive = NULL;
+}
+
+/* Ends an entry without its content. libarchive would put zeros in place of that, 1,024 bytes at a
+   time, so for a long file a new archive is the cheaper way to the next entry. */
+static int end_entry(glovebox_archive *e) {
+    if (e->size <= 1 << 20) return lib.archive_write_finish_entry(e->archive) == ARCHIVE_OK;
+    close_archive(e);
+    return open_archive(e);
+}
+
 glovebox_archive *glovebox_archive_new(const char **reason) {
     pthread_once(&load_once, load);
     *reason = load_failure;
     if (load_failure) return NULL;
     *reason = "libarchive refused to begin a pax archive";
     glovebox_archive *e = calloc(1, sizeof *e);
-    if (e && !open_encoder(e)) {
+    if (e) e->entry = lib.archive_entry_new();
+    if (e && !(e->entry && open_archive(e))) {
         glovebox_archive_free(e);
         e = NULL;
     }
@@ -109,10 +125,7 @@ glovebox_archive *glovebox_archive_new(const char **reason) {
 
 void glovebox_archive_free(glovebox_archive *e) {
     if (e->entry) lib.archive_entry_free(e->entry);
-    if (e->archive) {
-        lib.archive_write_fail(e->archive); /* no end-of-archive marker: the caller writes it */
-        lib.archive_write_free(e->archive);
-    }
+    close_archive(e);
     free(e->bytes);
     free(e);
 }
@@ -120,6 +133,7 @@ void glovebox_archive_free(glovebox_archive *e) {
 void glovebox_archive_begin(glovebox_archive *e, const glovebox_archive_fields *f) {
     struct archive_entry *entry = lib.archive_entry_clear(e->entry);
     e->permissions = f->permissions;
+    e->size = f->size;
     e->has_acl = 0;
     lib.archive_entry_copy_pathname(entry, f->path);
     lib.archive_entry_set_filetype(entry, f->type);
@@ -186,7 +200,7 @@ int glovebox_archive_end(glovebox_archive *e, const void **bytes, size_t *count)
     if (ok) ok = lib.archive_write_data(e->archive, "", 0) >= 0;
     e->keep = 0;
     if (!ok) return 0;
-    if (lib.archive_write_finish_entry(e->archive) != ARCHIVE_OK) return 0;
+    if (!end_entry(e)) return 0;
     if (e->has_acl) restore_mode(e);
     *bytes = e->bytes;
     *count = e->count;

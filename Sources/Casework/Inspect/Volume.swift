@@ -65,6 +65,9 @@ public final class Volume: Sendable {
                 advice: "`glovebox disks` shows what can be read."
             )
         }
+        if types.isEmpty, partition?.type == Self.biosBoot {
+            throw GloveboxError(.unreadable, "\(name) holds a boot loader, not a file system.")
+        }
         do throws(DiskError) {
             return try Ext4FileSystem(volume: source, journal: journal)
         } catch {
@@ -74,6 +77,9 @@ public final class Volume: Sendable {
             throw GloveboxError(error, at: name.description)
         }
     }
+
+    /// GRUB's second stage on a GPT disk; searching it for a lost file system would only take time.
+    private static let biosBoot = "21686148-6449-6E6F-744E-656564454649"
 
     /// The types that the native readers know, as blkid names them.
     package static let nativeTypes: Set<String> = ["ext2", "ext3", "ext4"]
