@@ -489,6 +489,15 @@ def test_a_mount_point_behind_a_symbolic_link_is_where_mount_puts_it(tmp_path):
         assert "srv/data/below" not in tar.getnames()
 
 
+def test_an_extraction_names_what_is_mounted_but_not_at_hand(tmp_path):
+    fstab = "LABEL=alone / ext4 defaults 0 1\nLABEL=gone /home ext4 defaults 0 2\n"
+    disk = ext4(tmp_path, "alone", fstab, ["home/below"])
+    document = ok("extract", "--json", disk, "/", "--to-dir", tmp_path / "out").document
+    assert "LABEL=gone on /home" in document["not_mounted"][0]
+    document = ok("extract", "--json", disk, "/etc", "--to-dir", tmp_path / "etc").document
+    assert document["not_mounted"] == []
+
+
 def test_what_the_guest_does_not_mount_by_itself_is_not_missed(tmp_path):
     fstab = (
         "LABEL=quiet / ext4 defaults 0 1\n/dev/sr0 /media/cdrom udf,iso9660 user,noauto 0 0\n"
