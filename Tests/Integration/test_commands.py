@@ -515,6 +515,20 @@ def test_an_fstab_without_end_does_not_hold_anybody_up(tmp_path):
     assert result.code == DAMAGED and b"more than 256" in result.err, str(result)
 
 
+def test_df_misses_a_file_system_that_it_cannot_read(tmp_path):
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    shutil.copy(ext4(tmp_path, "good", "LABEL=good / ext4 defaults 0 1\n"), instance / "disk")
+    bad = ext4(tmp_path, "bad", options=["-O", "^metadata_csum"])
+    with open(bad, "r+b") as file:
+        file.seek(1024 + 0x63)
+        file.write(b"\x40")
+    shutil.copy(bad, instance / "disk.local")
+    result = run("df", instance)
+    assert result.code == DAMAGED and b"disk.local" in result.err, str(result)
+    assert b"good" not in result.err and b"ext4" in result.out
+
+
 GUEST_PASSWD = b"root:x:0:0:the guest:/root:/bin/bash"
 
 
