@@ -529,6 +529,14 @@ def test_df_misses_a_file_system_that_it_cannot_read(tmp_path):
     assert b"good" not in result.err and b"ext4" in result.out
 
 
+def test_a_directory_with_the_name_of_a_disk_is_none(tmp_path):
+    instance = tmp_path / "instance"
+    (instance / "disk.old").mkdir(parents=True)
+    shutil.copy(ext4(tmp_path, "disk", "LABEL=disk / ext4 defaults 0 1\n"), instance / "disk")
+    ok("df", instance)
+    assert ok("ls", instance, "/etc").text == "fstab\n"
+
+
 GUEST_PASSWD = b"root:x:0:0:the guest:/root:/bin/bash"
 
 
