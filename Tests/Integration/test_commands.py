@@ -537,6 +537,22 @@ def test_a_directory_with_the_name_of_a_disk_is_none(tmp_path):
     assert ok("ls", instance, "/etc").text == "fstab\n"
 
 
+def test_a_backing_name_cannot_act_on_a_terminal(tmp_path):
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    shutil.copy(ext4(tmp_path, "disk", "LABEL=disk / ext4 defaults 0 1\n"), instance / "disk")
+    name = "/\u009b31m\u202e".encode()
+    tool("qemu-img", "create", "-q", "-f", "qcow2", instance / "disk.local", "1M")
+    with open(instance / "disk.local", "r+b") as file:
+        file.seek(8)
+        file.write((0x200).to_bytes(8, "big") + len(name).to_bytes(4, "big"))
+        file.seek(0x200)
+        file.write(name)
+    result = run("disks", instance)
+    assert b"31m" in result.out and b"\xc2\x9b" not in result.out, str(result)
+    assert b"\xe2\x80\xae" not in result.out + result.err
+
+
 GUEST_PASSWD = b"root:x:0:0:the guest:/root:/bin/bash"
 
 
