@@ -70,8 +70,10 @@ private struct Place {
                 )
             )
         }
+        let covered = mounts.compactMap { coveredDirectory($0) }
         var roots: [Extraction.Root] = []
         for top in tops {
+            let hidden = covered.filter { $0.volume == top.volume }.map(\.inode)
             let name = (prefix + GuestPath.components(of: top.path)).joined(separator: [0x2F])
             roots.append(
                 Extraction.Root(
@@ -79,7 +81,7 @@ private struct Place {
                     inode: top.inode,
                     guestPath: top.path,
                     name: [UInt8](name),
-                    hidden: try hidden(in: top, mounts),
+                    hidden: Set(hidden),
                     layers: try instance.disk(top.volume.disk).image.hostFiles
                 )
             )
@@ -87,20 +89,10 @@ private struct Place {
         return roots
     }
 
-    /// The directories of `top`'s own file system that mounts stand in front of.
-    private func hidden(
-        in top: GuestFile,
-        _ mounts: [GuestTree.Mount]
-    ) throws(GloveboxError) -> Set<UInt64> {
-        var hidden: Set<UInt64> = []
-        for mount in mounts {
-            let others = tree.mountPoints.filter { $0.point != mount.point }
-            let below = GuestTree(root: tree.root, mountPoints: others)
-            guard let directory = try? below.resolve(GuestPath.joined(mount.point)),
-                directory.volume == top.volume
-            else { continue }
-            hidden.insert(directory.inode)
-        }
-        return hidden
+    /// The directory that `mount` stands in front of, on the file system that it is part of.
+    private func coveredDirectory(_ mount: GuestTree.Mount) -> GuestFile? {
+        let others = tree.mountPoints.filter { $0.point != mount.point }
+        let below = GuestTree(root: tree.root, mountPoints: others)
+        return try? below.resolve(GuestPath.joined(mount.point))
     }
 }

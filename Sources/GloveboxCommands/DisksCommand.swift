@@ -26,7 +26,9 @@ struct DisksCommand: ParsableCommand {
         if options.json {
             try output.write(DiskReport.json(target: target, reports))
         } else {
-            for report in reports { try output.write(report.text(wide: output.isTerminal)) }
+            for report in reports {
+                try output.write(Message.harmless(report.text(wide: output.isTerminal)))
+            }
         }
         try output.flush()
         options.report(on: instance)

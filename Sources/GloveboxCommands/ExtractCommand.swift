@@ -65,9 +65,15 @@ struct ExtractCommand: ParsableCommand {
 
     func run() throws {
         let cancellation = CancellationFlag()
-        Interruption.onFirst { cancellation.set() }
+        let begun = CancellationFlag()
+        Interruption.onFirst {
+            cancellation.set()
+            // Nothing is held yet, and nothing looks at the flag before the extraction does.
+            if !begun.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
+        }
         let instance = try options.open(target)
         let places = try ExtractionRoots(paths, of: instance)
+        begun.set()
         for sentence in places.leftOut { Message.warn(sentence) }
         let roots = places.roots
         var limits = Extraction.Options()
@@ -89,7 +95,12 @@ struct ExtractCommand: ParsableCommand {
         }
         progress.end()
         options.report(on: instance)
-        try ExtractionSummary(report, json: options.json, toStandardOutput: toTar != "-").finish()
+        try ExtractionSummary(
+            report,
+            notMounted: places.leftOut,
+            json: options.json,
+            toStandardOutput: toTar != "-"
+        ).finish()
     }
 
     private func writeArchive(

@@ -6,14 +6,22 @@ internal import Linux
 /// Says what an extraction took out, and ends with the exit code that fits.
 struct ExtractionSummary {
     private let report: ExtractionReport
+    /// What the guest mounts within what was asked for, but is not at hand; a sentence each.
+    private let notMounted: [String]
     private let json: Bool
     private let stream: StandardStream
 
     /// Enough for a user to see what is wrong; `--json` has all.
     private static let shownMax = 20
 
-    init(_ report: ExtractionReport, json: Bool, toStandardOutput: Bool) {
+    init(
+        _ report: ExtractionReport,
+        notMounted: [String],
+        json: Bool,
+        toStandardOutput: Bool
+    ) {
         self.report = report
+        self.notMounted = notMounted
         self.json = json
         self.stream = toStandardOutput ? .output : .error
     }
@@ -77,6 +85,8 @@ struct ExtractionSummary {
             json.member("directories", report.directories)
             json.member("other", report.other)
             json.member("bytes", report.bytes)
+            json.key("not_mounted")
+            json.array { json in for sentence in notMounted { json.string(sentence) } }
             json.key("skipped")
             json.array { json in
                 for skipped in report.skipped {

@@ -25,9 +25,14 @@ struct UsageCommand: ParsableCommand {
         var rows: [(volume: Volume, summary: FileSystemSummary, point: String?)] = []
         let tree = try? instance.guestTree()
         let mounts = tree.map { [$0.root] + $0.mounts(below: [UInt8(ascii: "/")]) } ?? []
+        var failures: [GloveboxError] = []
         for disk in try instance.disks() {
             for volume in disk.volumes {
-                guard let summary = try? volume.fileSystem().summary else { continue }
+                let summary: FileSystemSummary
+                do throws(GloveboxError) { summary = try volume.fileSystem().summary } catch {
+                    if Self.claimsToBeRead(volume) { failures.append(error) }
+                    continue
+                }
                 let mount = mounts.first { $0.volume == volume.name }
                 rows.append(
                     (volume, summary, mount.map { GuestName.escaped(GuestPath.joined($0.point)) })
@@ -35,6 +40,7 @@ struct UsageCommand: ParsableCommand {
             }
         }
         guard !rows.isEmpty else {
+            if let failure = failures.first { throw failure }
             throw GloveboxError(
                 .unreadable,
                 "\(target) holds no file system that is read natively.",
@@ -56,6 +62,14 @@ struct UsageCommand: ParsableCommand {
         }
         try output.flush()
         options.report(on: instance)
+        for failure in failures.dropFirst() { Message.warn(failure.description) }
+        if let failure = failures.first { throw failure }
+    }
+
+    /// Whether a volume holds what the native readers know, so that it is missed where it fails.
+    private static func claimsToBeRead(_ volume: Volume) -> Bool {
+        guard let found = try? volume.signatures() else { return true }
+        return found.contains { Volume.nativeTypes.contains($0.type) }
     }
 
     private func used(_ summary: FileSystemSummary) -> UInt64 {

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A new file that has no name until it is complete, so that a crash leaves nothing behind.
@@ -16,7 +17,7 @@ package struct PendingFile: ~Copyable {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         let parent = parts.dropLast().joined(separator: "/")
         let directory = parts.count < 2 ? "." : parent.isEmpty ? "/" : parent
-        guard unsafe Glibc.access(path, F_OK) != 0 else {
+        guard unsafe faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0 else {
             throw SystemError(call: "open", path: path, errno: EEXIST)
         }
         do throws(SystemError) {
@@ -34,8 +35,9 @@ package struct PendingFile: ~Copyable {
     package consuming func publish() throws(SystemError) {
         try descriptor.synchronize()
         if let partialPath {
-            guard unsafe link(partialPath, path) == 0 else { throw .last("link", path) }
-            unsafe unlink(partialPath)
+            guard unsafe glovebox_rename_to_new(partialPath, path) == 0 else {
+                throw .last("renameat2", path)
+            }
         } else {
             let unnamed = "/proc/self/fd/\(descriptor.number)"
             guard unsafe linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import unicodedata
@@ -425,6 +426,131 @@ def test_disk_info_of_another_node_still_tells_the_formats(fixtures):
     document = ok("disks", "--json", instance).document
     assert [disk["format"] for disk in document["disks"]] == ["qcow2", "qcow2", "raw"]
     assert ok("cat", instance, "/etc/written-later").out == b"written by the guest\n"
+
+
+def partitioned(path, *volumes):
+    """A disk with an MBR and these volumes one after the other."""
+    script, data, sector = [], [], 2048
+    for volume in volumes:
+        size = volume.stat().st_size // 512
+        script.append(f"start={sector}, size={size}, type=83")
+        data.append((sector * 512, volume.read_bytes()))
+        sector += (size + 2047) // 2048 * 2048
+    with open(path, "wb") as disk:
+        disk.truncate(sector * 512)
+    tool("sfdisk", "-q", "--label", "dos", path, input="\n".join(script).encode())
+    with open(path, "r+b") as disk:
+        for offset, content in data:
+            disk.seek(offset)
+            disk.write(content)
+    return path
+
+
+def ext4(directory, label, fstab=None, files=(), links=(), options=()):
+    """A small ext4 with some files, each with its own path as content."""
+    tree = directory / f"{label}.tree"
+    for name in ("etc/fstab", *files):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    (tree / "etc/fstab").unlink()
+    if fstab:
+        (tree / "etc/fstab").write_text(fstab)
+    for name, target in links:
+        os.symlink(target, tree / name)
+    image = directory / f"{label}.ext4"
+    tool("mke2fs", "-q", "-F", "-t", "ext4", "-L", label, *options, "-d", tree, image, "8M")
+    return image
+
+
+def test_a_readable_volume_is_not_the_root_because_the_root_cannot_be_read(tmp_path):
+    root = tmp_path / "root.xfs"
+    tool("mkfs.xfs", "-q", "-d", f"file,name={root},size=320m")
+    boot = ext4(tmp_path, "boot", files=["vmlinuz"])
+    disk = partitioned(tmp_path / "disk.raw", root, boot)
+    result = run("ls", disk, "/")
+    assert result.code == DAMAGED and not result.out, str(result)
+    assert b"disk.raw:p1 holds xfs" in result.err
+    assert "vmlinuz" in ok("ls", disk, "disk.raw:p2:/").text
+
+
+def test_a_mount_point_behind_a_symbolic_link_is_where_mount_puts_it(tmp_path):
+    fstab = "LABEL=outer / ext4 defaults 0 1\nLABEL=inner /data ext4 defaults 0 2\n"
+    root = ext4(tmp_path, "outer", fstab, ["srv/data/below"], [("data", "srv/data")])
+    disk = partitioned(tmp_path / "disk.raw", root, ext4(tmp_path, "inner", files=["above"]))
+    assert ok("cat", disk, "/data/above").text == "above"
+    assert ok("cat", disk, "/srv/data/above").text == "above"
+    assert run("cat", disk, "/data/below").code == MISSING
+    names = ok("find", disk, "/").text.splitlines()
+    assert "/srv/data/above" in names and "/srv/data/below" not in names
+    archive = ok("extract", disk, "/", "--to-tar", "-").out
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        assert tar.getmember("srv/data/above").isfile()
+        assert tar.getmember("data").issym()
+        assert "srv/data/below" not in tar.getnames()
+
+
+def test_an_extraction_names_what_is_mounted_but_not_at_hand(tmp_path):
+    fstab = "LABEL=alone / ext4 defaults 0 1\nLABEL=gone /home ext4 defaults 0 2\n"
+    disk = ext4(tmp_path, "alone", fstab, ["home/below"])
+    document = ok("extract", "--json", disk, "/", "--to-dir", tmp_path / "out").document
+    assert "LABEL=gone on /home" in document["not_mounted"][0]
+    document = ok("extract", "--json", disk, "/etc", "--to-dir", tmp_path / "etc").document
+    assert document["not_mounted"] == []
+
+
+def test_what_the_guest_does_not_mount_by_itself_is_not_missed(tmp_path):
+    fstab = (
+        "LABEL=quiet / ext4 defaults 0 1\n/dev/sr0 /media/cdrom udf,iso9660 user,noauto 0 0\n"
+        "//files.example.com/x /mnt/x cifs defaults 0 0\n/srv /mnt/y auto bind 0 0\n"
+    )
+    disk = ext4(tmp_path, "quiet", fstab, ["media/cdrom/x", "mnt/x/x", "mnt/y/x"])
+    result = ok("find", disk, "/")
+    assert b"mounts" not in result.err, str(result)
+
+
+def test_an_fstab_without_end_does_not_hold_anybody_up(tmp_path):
+    fstab = "LABEL=many / ext4 defaults 0 1\n" + "LABEL=many /a ext4\n" * 8000
+    disk = ext4(tmp_path, "many", fstab, ["a/b"])
+    result = run("extract", disk, "/", "--to-tar", tmp_path / "a.tar", timeout=20)
+    assert result.code == DAMAGED and b"more than 256" in result.err, str(result)
+
+
+def test_df_misses_a_file_system_that_it_cannot_read(tmp_path):
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    shutil.copy(ext4(tmp_path, "good", "LABEL=good / ext4 defaults 0 1\n"), instance / "disk")
+    bad = ext4(tmp_path, "bad", options=["-O", "^metadata_csum"])
+    with open(bad, "r+b") as file:
+        file.seek(1024 + 0x63)
+        file.write(b"\x40")
+    shutil.copy(bad, instance / "disk.local")
+    result = run("df", instance)
+    assert result.code == DAMAGED and b"disk.local" in result.err, str(result)
+    assert b"good" not in result.err and b"ext4" in result.out
+
+
+def test_a_directory_with_the_name_of_a_disk_is_none(tmp_path):
+    instance = tmp_path / "instance"
+    (instance / "disk.old").mkdir(parents=True)
+    shutil.copy(ext4(tmp_path, "disk", "LABEL=disk / ext4 defaults 0 1\n"), instance / "disk")
+    ok("df", instance)
+    assert ok("ls", instance, "/etc").text == "fstab\n"
+
+
+def test_a_backing_name_cannot_act_on_a_terminal(tmp_path):
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    shutil.copy(ext4(tmp_path, "disk", "LABEL=disk / ext4 defaults 0 1\n"), instance / "disk")
+    name = "/\u009b31m\u202e".encode()
+    tool("qemu-img", "create", "-q", "-f", "qcow2", instance / "disk.local", "1M")
+    with open(instance / "disk.local", "r+b") as file:
+        file.seek(8)
+        file.write((0x200).to_bytes(8, "big") + len(name).to_bytes(4, "big"))
+        file.seek(0x200)
+        file.write(name)
+    result = run("disks", instance)
+    assert b"31m" in result.out and b"\xc2\x9b" not in result.out, str(result)
+    assert b"\xe2\x80\xae" not in result.out + result.err
 
 
 GUEST_PASSWD = b"root:x:0:0:the guest:/root:/bin/bash"

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinuxTree.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -20,6 +21,15 @@ int glovebox_link_descriptor(int file, int directory, const char *name) {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW);
+}
+
+int glovebox_rename_to_new(const char *from, const char *to) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    // NFS, among others, knows no flags of renameat2(2), but has hard links.
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    if (link(from, to) != 0) return -1;
+    unlink(from);
+    return 0;
 }
 
 int glovebox_set_attribute(int file, const char *name, const void *value, size_t count) {

@@ -40,13 +40,14 @@ private struct Parser {
 
     mutating func object() throws(DiskInfo.ParseError) -> [(path: String, format: String)] {
         var members: [(path: String, format: String)] = []
+        var known: Set<[UInt8]> = []
         try expect("{")
         if !accept("}") {
             repeat {
                 let key = try string()
                 try expect(":")
                 let value = try string()
-                guard !members.contains(where: { $0.path == key }) else {
+                guard known.insert(Array(key.utf8)).inserted else {
                     throw failure("no path twice")
                 }
                 members.append((key, value))

@@ -18,6 +18,7 @@ final class DirectoryExtraction {
     private var links: [PlannedItem] = []
     /// Paths of files that were written and may get further names.
     private var linkable: Set<[UInt8]> = []
+    private var linkableBytes = 0
     private var heldBytes = 0
 
     /// Directories and links, which are finished at the end, may take this much memory.
@@ -175,7 +176,10 @@ extension DirectoryExtraction {
                 if unnamed != nil { try parent.makeHardLink(name, to: file) }
                 try file.close()
                 report.files += 1
-                if item.inode.linkCount > 1 { linkable.insert(item.path) }
+                if item.inode.linkCount > 1, linkableBytes <= ExtractionPlanner.linkedBytesMax {
+                    linkable.insert(item.path)
+                    linkableBytes += item.path.count
+                }
                 done(item, bytes: written)
             } catch {
                 if unnamed == nil { try? parent.removeFile(name) }

@@ -34,10 +34,13 @@ struct PlannedBatch: Sendable {
     var items: [PlannedItem] = []
     var notes: [Note] = []
     var pathBytes = 0
+    var extentCount = 0
 
     var count: Int { items.count }
     /// Large enough to bring files into a good order, small enough to be held in memory.
-    var isFull: Bool { count >= 8_192 || pathBytes > 4 << 20 || notes.count > 1_024 }
+    var isFull: Bool {
+        count >= 8_192 || pathBytes > 4 << 20 || extentCount > 1 << 16 || notes.count > 1_024
+    }
 }
 
 /// Walks the roots and decides what becomes of each file; writes nothing.
@@ -48,6 +51,7 @@ struct ExtractionPlanner {
     private let takesDevices: Bool
     private var batch = PlannedBatch()
     private var linked: [UInt64: [UInt8]] = [:]
+    private var linkedBytes = 0
     private var root = 0
     private var siblings = 0
     private var depth = -1
@@ -57,6 +61,8 @@ struct ExtractionPlanner {
 
     /// Files with several names that are remembered; names past it become files of their own.
     private static let linkedMax = 500_000
+    /// How long their paths may be together, in bytes.
+    static let linkedBytesMax = 64 << 20
 
     /// Plans for a sink; `deliver` returns false to end the walk.
     init(
@@ -75,6 +81,7 @@ struct ExtractionPlanner {
         for index in extraction.roots.indices {
             root = index
             linked.removeAll()
+            linkedBytes = 0
             guard visitRoot() else { break }
         }
         _ = flush()
@@ -170,6 +177,7 @@ extension ExtractionPlanner {
         if batch.count > before {
             fileCount += 1
             batch.pathBytes += path.count
+            batch.extentCount += batch.items.last?.extents.count ?? 0
         }
         return flushIfFull()
     }
@@ -219,8 +227,11 @@ extension ExtractionPlanner {
         let fileSystem = extraction.roots[root].fileSystem
         item.extents = ExtentWindows.read(fileSystem, item.inode.number, 0..<window)
         guard isWithinBytes(item) else { return skip(item, .bytesLimit) }
-        if item.inode.linkCount > 1, linked.count < Self.linkedMax {
+        if item.inode.linkCount > 1, linked.count < Self.linkedMax,
+            linkedBytes + item.path.count <= Self.linkedBytesMax
+        {
             linked[item.inode.number] = item.path
+            linkedBytes += item.path.count
         }
         batch.items.append(item)
     }

@@ -87,8 +87,11 @@ package struct ExtractionReport: Sendable {
     /// How it ended.
     package var ending = Ending.finished
     private var lost = false
+    private var notedBytes = 0
 
     static let notesMax = 100_000
+    /// How long the paths in all notes may be together, in bytes.
+    static let notedBytesMax = 64 << 20
 
     init() {}
 
@@ -108,19 +111,27 @@ extension ExtractionReport {
         switch note {
         case .skipped(let path, let reason):
             lost = lost || reason.losesContent
-            guard skipped.count < Self.notesMax else { return omittedNotes += 1 }
+            guard skipped.count < Self.notesMax, holds(path) else { return omittedNotes += 1 }
             skipped.append(Skipped(path: path, reason: reason))
         case .problem(let path, let failure, let range):
             if let last = problems.last, let joined = last.joined(path, range) {
                 return problems[problems.count - 1] = joined
             }
-            guard problems.count < Self.notesMax else { return omittedNotes += 1 }
+            lost = true
+            guard problems.count < Self.notesMax, holds(path) else { return omittedNotes += 1 }
             problems.append(Problem(path: path, failure: failure, range: range))
         case .partial(let path):
             guard partial.last != path else { return }
-            guard partial.count < Self.notesMax else { return omittedNotes += 1 }
+            guard partial.count < Self.notesMax, holds(path) else { return omittedNotes += 1 }
             partial.append(path)
         }
+    }
+
+    /// Counts the path of a note; false where there is no room for it.
+    private mutating func holds(_ path: [UInt8]) -> Bool {
+        guard notedBytes + path.count <= Self.notedBytesMax else { return false }
+        notedBytes += path.count
+        return true
     }
 }
 

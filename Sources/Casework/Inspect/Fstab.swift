@@ -6,6 +6,8 @@ package struct FstabEntry: Equatable, Sendable {
     package let mountPoint: [[UInt8]]
     /// The type that the line names.
     package let type: [UInt8]
+    /// Whether the guest mounts it by itself: not where the options say `noauto`.
+    package let isAutomatic: Bool
 }
 
 /// The mounts that a guest declares.
@@ -25,9 +27,17 @@ package enum Fstab {
             return FstabEntry(
                 device: unquoted(unescaped(fields[0])),
                 mountPoint: GuestPath.components(of: unescaped(fields[1])),
-                type: unescaped(fields[2])
+                type: unescaped(fields[2]),
+                isAutomatic: isAutomatic(fields.count > 3 ? fields[3] : [])
             )
         }
+    }
+
+    /// systemd mounts what is `noauto` as well, where it is to do so on first use.
+    private static func isAutomatic(_ options: ArraySlice<UInt8>) -> Bool {
+        let names = options.split(separator: UInt8(ascii: ","))
+        return !names.contains { $0.elementsEqual("noauto".utf8) }
+            || names.contains { $0.elementsEqual("x-systemd.automount".utf8) }
     }
 
     private static func unescaped(_ field: ArraySlice<UInt8>) -> [UInt8] {

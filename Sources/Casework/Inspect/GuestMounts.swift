@@ -17,16 +17,21 @@ package struct GuestMounts: Sendable {
     ///
     /// The root is the volume with an `/etc/fstab`, on the first disk, which is Nova's root disk, or
     /// else on the others; among several, the one whose fstab names itself as `/`; with none, the
-    /// only readable file system. Anything else is refused as ambiguous. Volumes without a signature
-    /// are searched for a lost file system only where no other is the root.
+    /// only file system. Anything else is refused as ambiguous, and so is whatever would be the root
+    /// only because a volume that may be it cannot be read. Volumes without a signature are searched
+    /// for a lost file system only where no other is the root.
     package func tree() throws(GloveboxError) -> GuestTree {
         let first = try disk(0).volumes
         let onFirst = try candidates(among: first.filter(Self.hasSignature))
-        if let root = rootByFstab(of: onFirst) { return tree(root) }
+        if let root = rootByFstab(of: onFirst.readable) { return try tree(root) }
+        if let hidden = onFirst.failures.first { throw obscured(hidden) }
         let all = try candidates(among: volumes())
-        if let root = rootByFstab(of: all) { return tree(root) }
-        if all.count == 1, let only = all.first { return tree(only) }
-        throw ambiguous(all)
+        if let root = rootByFstab(of: all.readable) { return try tree(root) }
+        if all.readable.count == 1, let only = all.readable.first {
+            if let hidden = all.failures.first ?? diskFailure() { throw obscured(hidden) }
+            return try tree(only)
+        }
+        throw ambiguous(all.readable)
     }
 
     private struct Candidate {
@@ -45,9 +50,30 @@ package struct GuestMounts: Sendable {
         (0..<count).flatMap { (try? disk($0).volumes) ?? [] }
     }
 
-    private func candidates(among volumes: [Volume]) throws(GloveboxError) -> [Candidate] {
+    /// Why a disk cannot be opened, if one cannot.
+    private func diskFailure() -> GloveboxError? {
+        for index in 0..<count {
+            do throws(GloveboxError) { _ = try disk(index) } catch { return error }
+        }
+        return nil
+    }
+
+    /// Types that no Linux guest has its root on.
+    private static let neverRoot: Set<String> = ["vfat", "exfat", "iso9660", "udf", "swap"]
+
+    /// Whether a volume that could not be read may be the root all the same.
+    private static func mayBeRoot(_ volume: Volume) -> Bool {
+        guard let found = try? volume.signatures() else { return true }
+        return found.contains { $0.usage != .other && !neverRoot.contains($0.type) }
+    }
+
+    /// The file systems on `volumes`, and why those that may be the root as well cannot be read.
+    private func candidates(
+        among volumes: [Volume]
+    ) throws(GloveboxError) -> (readable: [Candidate], failures: [GloveboxError]) {
         var found: [Candidate] = []
         var failures: [GloveboxError] = []
+        var only: GloveboxError?
         for volume in volumes {
             do throws(GloveboxError) {
                 let fileSystem = try volume.fileSystem()
@@ -60,12 +86,13 @@ package struct GuestMounts: Sendable {
                     )
                 )
             } catch {
-                failures.append(error)
+                only = error
+                if Self.mayBeRoot(volume) { failures.append(error) }
             }
         }
         // With one volume in all, its own error says more than "no file system found".
-        if volumes.count == 1, count == 1, let only = failures.first { throw only }
-        return found
+        if volumes.count == 1, count == 1, let only { throw only }
+        return (found, failures)
     }
 
     private func rootByFstab(of candidates: [Candidate]) -> Candidate? {
@@ -79,22 +106,64 @@ package struct GuestMounts: Sendable {
         return namingThemselves.count == 1 ? namingThemselves.first : nil
     }
 
-    private func tree(_ root: Candidate) -> GuestTree {
+    private func tree(_ root: Candidate) throws(GloveboxError) -> GuestTree {
         let mount = GuestTree.Mount(
             point: [],
             volume: root.volume.name,
             fileSystem: root.fileSystem
         )
-        let entries = (root.fstab ?? []).filter { !$0.mountPoint.isEmpty && Self.isOnDisk($0) }
-        let points = entries.map { entry in
-            GuestTree.MountPoint(entry.mountPoint) { () throws(GloveboxError) in
-                try mounted(entry)
+        let entries = (root.fstab ?? []).filter {
+            !$0.mountPoint.isEmpty && $0.isAutomatic && Self.isOnDisk($0)
+        }
+        guard entries.count <= Self.mountsMax else {
+            throw GloveboxError(
+                .unreadable,
+                "The fstab on \(root.volume.name) mounts more than \(Self.mountsMax) volumes.",
+                advice: "Name the volume, DISK:VOLUME:/path; `glovebox disks` lists them."
+            )
+        }
+        let places = Self.canonicalPoints(of: entries, in: mount)
+        let points = entries.enumerated().compactMap { index, entry -> GuestTree.MountPoint? in
+            let place = places[index]
+            // As for the kernel, the last of several mounts on one directory is the one to be seen.
+            guard !place.isEmpty, !places[(index + 1)...].contains(place) else { return nil }
+            return GuestTree.MountPoint(place) { () throws(GloveboxError) in
+                try mounted(entry, at: place)
             }
         }
         return GuestTree(root: mount, mountPoints: points)
     }
 
-    private func mounted(_ entry: FstabEntry) throws(GloveboxError) -> GuestTree.Mount {
+    /// More than any guest mounts; each has to be compared with every name that is looked up.
+    private static let mountsMax = 256
+
+    /// Where the entries are mounted once symbolic links are followed, as mount(8) does.
+    ///
+    /// What lies below another mount is not looked up, so that no volume is opened for it.
+    private static func canonicalPoints(
+        of entries: [FstabEntry],
+        in root: GuestTree.Mount
+    ) -> [[[UInt8]]] {
+        let tree = GuestTree(root: root)
+        var known: [[[UInt8]]: [[UInt8]]] = [:]
+        for point in entries.map(\.mountPoint).sorted(by: { $0.count < $1.count }) {
+            let parent = known.keys.filter { $0.count < point.count && point.starts(with: $0) }
+                .max { $0.count < $1.count }
+            if let parent, let place = known[parent] {
+                known[point] = place + point.dropFirst(parent.count)
+            } else if let file = try? tree.resolve(GuestPath.joined(point)) {
+                known[point] = GuestPath.components(of: file.path)
+            } else {
+                known[point] = point
+            }
+        }
+        return entries.map { known[$0.mountPoint] ?? $0.mountPoint }
+    }
+
+    private func mounted(
+        _ entry: FstabEntry,
+        at point: [[UInt8]]
+    ) throws(GloveboxError) -> GuestTree.Mount {
         let place = GuestName.escaped(GuestPath.joined(entry.mountPoint))
         let device = GuestName.escaped(entry.device)
         let advice = "Name the volume, DISK:VOLUME:/path; `glovebox disks` lists them."
@@ -107,7 +176,7 @@ package struct GuestMounts: Sendable {
         }
         do throws(GloveboxError) {
             return GuestTree.Mount(
-                point: entry.mountPoint,
+                point: point,
                 volume: volume.name,
                 fileSystem: try volume.fileSystem()
             )
@@ -118,6 +187,15 @@ package struct GuestMounts: Sendable {
                 advice: error.advice
             )
         }
+    }
+
+    private func obscured(_ failure: GloveboxError) -> GloveboxError {
+        GloveboxError(
+            failure.kind,
+            "Which file system is the guest's root is not clear, since one that may be it cannot be "
+                + "read: \(failure.message)",
+            advice: "Name the volume, DISK:VOLUME:/path; `glovebox disks` lists them."
+        )
     }
 
     private func ambiguous(_ candidates: [Candidate]) -> GloveboxError {
@@ -152,6 +230,9 @@ package struct GuestMounts: Sendable {
 
     private static func isOnDisk(_ entry: FstabEntry) -> Bool {
         let type = String(decoding: entry.type, as: UTF8.self)
+        let device = String(decoding: entry.device, as: UTF8.self)
+        guard device.hasPrefix("/dev/") || identifiers.contains(where: { device.hasPrefix($0.0) })
+        else { return false }
         return !["swap", "tmpfs", "proc", "sysfs", "devpts", "nfs", "nfs4", "none", "cgroup2"]
             .contains(type)
     }

@@ -42,7 +42,8 @@ package struct Target: Equatable, Sendable {
         do throws(SystemError) { names = try directoryNames(path) } catch {
             throw GloveboxError(.unreadable, "\(error)")
         }
-        let disks = names.filter(Self.isDisk).sorted(by: Self.precedes)
+        let disks = names.filter { Self.isDisk($0) && Self.isFile("\(path)/\($0)") }
+            .sorted(by: Self.precedes)
         guard !disks.isEmpty else {
             throw GloveboxError(
                 .notFound,
@@ -55,6 +56,14 @@ package struct Target: Equatable, Sendable {
 
     private static func isDisk(_ name: String) -> Bool {
         name == "disk" || name.hasPrefix("disk.") && name != "disk.info"
+    }
+
+    /// Whether it is no directory, FIFO or socket that merely has such a name.
+    ///
+    /// What cannot be looked at counts, as does a device, so that it is refused by name.
+    private static func isFile(_ path: String) -> Bool {
+        let kind = try? FileDescriptor.open(path, FileDescriptor.pathOnly).status().kind
+        return ![.directory, .fifo, .socket].contains(kind)
     }
 
     /// Nova's order of attaching: root, ephemeral, swap, config drive.

@@ -37,6 +37,11 @@ enum Message {
     /// Arguments and names of the host end up in messages too, so nothing that a terminal acts on
     /// leaves here but line breaks.
     static func say(_ text: String) {
+        try? StandardStream.error.write(harmless(text) + [UInt8(ascii: "\n")])
+    }
+
+    /// The text without anything that a terminal acts on but line breaks.
+    static func harmless(_ text: String) -> [UInt8] {
         var safe: [UInt8] = []
         for scalar in text.unicodeScalars {
             let bytes = Array(String(scalar).utf8)
@@ -46,7 +51,7 @@ enum Message {
                 GuestName.appendEscaped(bytes, to: &safe)
             }
         }
-        try? StandardStream.error.write(safe + [UInt8(ascii: "\n")])
+        return safe
     }
 
     /// Something that the user should know, but that does not stop the command.
