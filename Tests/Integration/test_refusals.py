@@ -445,3 +445,10 @@ def test_encrypted_files_are_named_and_refused_one_by_one(tmp_path):
     archive = support.archived((tmp_path / "out.tar").read_bytes())
     assert archive[b"/open"].size == 12
     assert not [path for path in archive if path.startswith(b"/secret/")]
+
+
+def test_a_disk_info_of_many_paths_does_not_hold_anybody_up(tmp_path):
+    names = ",".join(f'"/{number}":"raw"' for number in range(60_000))
+    (tmp_path / "disk.info").write_text("{" + names + "}")
+    tool("mke2fs", "-q", "-F", tmp_path / "disk", "8M")
+    assert ok("ls", tmp_path / "disk", timeout=15).text == "lost+found\n"
