@@ -36,6 +36,7 @@ struct ListCommand: ParsableCommand {
         let path = try instance.path(path)
         let tree = try instance.tree(of: path)
         let start = try tree.resolve(path.path)
+        let recursive = recursive  // Read once: asking an option's wrapper costs as much as a line.
         var listing = FileListing(options.json ? .json : long ? .long : recursive ? .paths : .names)
         let inode = try reading("\(start.volume):\(GuestName.escaped(start.path))") {
             () throws(DiskError) in try start.fileSystem.inode(start.inode)
