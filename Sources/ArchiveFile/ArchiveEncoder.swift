@@ -10,6 +10,7 @@ internal import CArchive
 /// recorded as such, others as they are, marked `hdrcharset=BINARY`.
 @safe package struct ArchiveEncoder: ~Copyable {
     private let handle: OpaquePointer
+    private var form: HeaderForm?
 
     /// Loads libarchive, and begins.
     package init() throws(ArchiveError) {
@@ -24,6 +25,24 @@ internal import CArchive
 
     /// Calls `body` with the header blocks of `entry`.
     package mutating func withHeader<Result>(
+        of entry: ArchiveEntry,
+        _ body: (RawSpan) -> Result
+    ) throws(ArchiveError) -> Result {
+        guard HeaderForm.isOrdinary(entry) else { return try withFullHeader(of: entry, body) }
+        if let header = form?.header(of: entry) {
+            return unsafe header.withUnsafeBytes { unsafe body(RawSpan(_unsafeBytes: $0)) }
+        }
+        var header: [UInt8] = []
+        let result = try withFullHeader(of: entry) {
+            header = unsafe $0.withUnsafeBytes { unsafe [UInt8]($0) }
+            return body($0)
+        }
+        form = HeaderForm(entry, header)
+        return result
+    }
+
+    /// Calls `body` with the header blocks of `entry` as libarchive makes them.
+    package mutating func withFullHeader<Result>(
         of entry: ArchiveEntry,
         _ body: (RawSpan) -> Result
     ) throws(ArchiveError) -> Result {

@@ -39,7 +39,7 @@ struct FileReport {
             json.member("type", inode.type.rawValue)
             json.member("size", inode.size)
             json.member("allocated", inode.allocatedBytes)
-            json.member("permissions", Self.octal(inode.permissions))
+            json.member("permissions", octal: inode.permissions)
             json.member("uid", UInt64(inode.userID))
             json.member("gid", UInt64(inode.groupID))
             json.member("links", UInt64(inode.linkCount))

@@ -4,8 +4,8 @@ internal import Linux
 /// A part of an archive that is still to be made.
 struct ArchiveJob: Sendable {
     enum Work: Sendable {
-        /// Whole entries, headers and content.
-        case entries([PlannedItem])
+        /// Whole entries, headers and content: a part of a batch, which is not copied for it.
+        case entries(ArraySlice<PlannedItem>)
         /// A part of a long file: what stands before it, ranges without gaps, zeros after it.
         case content(PlannedItem, header: [UInt8], [FileExtent], padding: Int, isLast: Bool)
     }

@@ -6,8 +6,6 @@ final class ArchivePlan {
     private let extraction: Extraction
     private let pipeline: ArchivePipeline
     private var encoder: EncoderBox
-    private var entries: [PlannedItem] = []
-    private var entryBytes: UInt64 = 0
     private var notes: [Note] = []
 
     private static let jobBytes: UInt64 = 1 << 20
@@ -22,30 +20,31 @@ final class ArchivePlan {
     /// Turns a batch into jobs; false once the pipeline is stopped.
     func add(_ batch: PlannedBatch) -> Bool {
         notes += batch.notes
-        for item in batch.items {
-            if let bytes = item.bytesWhereSmall(Self.jobBytes) {
-                guard add(item, bytes: bytes) else { return false }
+        let items = batch.items
+        var first = 0
+        var total: UInt64 = 0
+        for index in items.indices {
+            let bytes = items.span[index].bytesWhereSmall(Self.jobBytes)
+            let isFull =
+                total + (bytes ?? 0) > Self.jobBytes || index - first >= Self.jobEntriesMax
+            if bytes == nil || isFull {
+                guard push(items[first..<index]) else { return false }
+                first = index
+                total = 0
+            }
+            if let bytes {
+                total += bytes
             } else {
-                guard flush(), addLong(item) else { return false }
+                guard addLong(items[index]) else { return false }
+                first = index + 1
             }
         }
-        return flush()
+        return push(items[first...])
     }
 
-    private func add(_ item: PlannedItem, bytes: UInt64) -> Bool {
-        if entryBytes + bytes > Self.jobBytes || entries.count >= Self.jobEntriesMax {
-            guard flush() else { return false }
-        }
-        entries.append(item)
-        entryBytes += bytes
-        return true
-    }
-
-    private func flush() -> Bool {
+    private func push(_ entries: ArraySlice<PlannedItem>) -> Bool {
         guard !entries.isEmpty || !notes.isEmpty else { return true }
         let job = ArchiveJob(work: entries.isEmpty ? nil : .entries(entries), notes: notes)
-        entries = []
-        entryBytes = 0
         notes = []
         return pipeline.push(job)
     }
@@ -62,7 +61,7 @@ final class ArchivePlan {
             header = try encoder.header(of: entry)
         } catch {
             notes.append(.problem(path, .archive(error), nil))
-            return flush()
+            return push([])
         }
         var cutter = ContentCutter(item, header, total: data.byteCount, notes)
         notes = []

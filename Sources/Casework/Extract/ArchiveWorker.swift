@@ -124,12 +124,16 @@ final class ArchiveWorker {
         piece.notes.append(.partial(path))
     }
 
-    private func make(_ items: [PlannedItem], _ index: Int, _ piece: inout ArchivePiece) {
+    private func make(
+        _ items: ArraySlice<PlannedItem>,
+        _ index: Int,
+        _ piece: inout ArchivePiece
+    ) {
         let item = items[index]
         let before = piece.buffer.count
         do throws(ArchiveError) {
             if item.inode.type == .regular, item.linkTo == nil {
-                try makeFile(items, index, &piece)
+                try makeFile(item, firstOf: items[index...], &piece)
                 piece.files += 1
                 return
             }
@@ -149,15 +153,16 @@ final class ArchiveWorker {
     }
 
     private func makeFile(
-        _ items: [PlannedItem],
-        _ index: Int,
+        _ item: PlannedItem,
+        firstOf rest: ArraySlice<PlannedItem>,
         _ piece: inout ArchivePiece
     ) throws(ArchiveError) {
-        let item = items[index]
-        readers[item.root].readAhead(
-            items[index...].lazy.prefix { $0.root == item.root }
-                .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
-        )
+        if let first = item.extents.first?.placeOnVolume, !readers[item.root].holds(first) {
+            readers[item.root].readAhead(
+                rest.lazy.prefix { $0.root == item.root }
+                    .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
+            )
+        }
         let size = item.inode.size
         var data = DataRanges(size: size)
         data.add(item.extents)
@@ -275,6 +280,7 @@ extension ArchiveEntry {
             modified: (inode.modified.seconds, inode.modified.nanoseconds)
         )
         if case .hardLink = kind { return }
+        guard inode.mayHaveAttributes else { return }
         do throws(DiskError) {
             let fileSystem = extraction.roots[item.root].fileSystem
             let found = try fileSystem.extendedAttributes(of: inode.number)

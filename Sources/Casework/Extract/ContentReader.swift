@@ -26,7 +26,7 @@ final class ContentReader {
 
     /// Reads ahead what `offsets` (each with its length, in the order of use) begins with.
     ///
-    /// Does nothing where the first range is there already, or too long to gain by it.
+    /// Does nothing where the first range is too long to gain by it.
     func readAhead(_ ranges: some Sequence<(offset: UInt64, length: UInt64)>) {
         var start: UInt64?
         var end: UInt64 = 0
@@ -34,7 +34,6 @@ final class ContentReader {
             let (stop, overflow) = range.offset.addingReportingOverflow(range.length)
             guard !overflow else { break }
             guard let first = start else {
-                if holds(range.offset, range.length) { return }
                 start = range.offset
                 end = stop
                 continue
@@ -52,8 +51,10 @@ final class ContentReader {
         }
     }
 
-    private func holds(_ offset: UInt64, _ length: UInt64) -> Bool {
-        offset >= windowStart && length <= UInt64(window.count)
+    /// Whether a range of the volume is read already.
+    func holds(_ range: (offset: UInt64, length: UInt64)) -> Bool {
+        let (offset, length) = range
+        return offset >= windowStart && length <= UInt64(window.count)
             && offset - windowStart <= UInt64(window.count) - length
     }
 
@@ -72,7 +73,7 @@ final class ContentReader {
             let range = extent.fileOffset..<(extent.fileOffset + extent.length)
             lose(Loss(range: range, error: error))
         case .volume(let offset):
-            if holds(offset, extent.length) {
+            if holds((offset, extent.length)) {
                 let start = Int(offset - windowStart)
                 window.withBytes(start..<(start + Int(extent.length))) { buffer.append($0) }
             } else {

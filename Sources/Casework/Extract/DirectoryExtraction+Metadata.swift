@@ -27,6 +27,7 @@ extension DirectoryExtraction {
     }
 
     private func setAttributes(_ item: PlannedItem, _ file: FileDescriptor) {
+        guard item.inode.mayHaveAttributes else { return }
         let attributes: [ExtendedAttribute]
         do throws(DiskError) {
             let fileSystem = extraction.roots[item.root].fileSystem

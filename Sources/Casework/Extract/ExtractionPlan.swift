@@ -21,6 +21,7 @@ struct PlannedItem: Sendable {
     /// a further name after the first.
     var place: UInt64 {
         guard inode.type == .regular, linkTo == nil else { return .max }
+        if let place = inode.contiguousOffset { return place }
         for extent in extents { if case .volume(let offset) = extent.content { return offset } }
         return 0
     }
@@ -111,20 +112,25 @@ struct ExtractionPlanner {
         var limits = TreeWalk.Limits()
         limits.depth = extraction.options.maximumDepth
         let prefix = start.name.isEmpty ? [] : start.name + [0x2F]
-        return TreeWalk.run(start.fileSystem, from: start.inode, limits: limits) { event in
+        return TreeWalk.run(
+            start.fileSystem,
+            from: start.inode,
+            prefix: prefix,
+            limits: limits
+        ) { event in
             switch event {
             case .problem(let path, let error):
-                let full = extraction.guestPath(prefix + path, root: root)
+                let full = extraction.guestPath(path, root: root)
                 note(.problem(full, .disk(error), nil))
                 return flushIfFull() ? .enter : .stop
             case .item(let item):
-                return visit(item, prefix)
+                return visit(item)
             }
         }
     }
 
-    private mutating func visit(_ item: TreeWalk.Item, _ prefix: [UInt8]) -> TreeWalk.Next {
-        let path = prefix.isEmpty ? item.path : prefix + item.path
+    private mutating func visit(_ item: TreeWalk.Item) -> TreeWalk.Next {
+        let path = item.path
         if extraction.roots[root].hidden.contains(item.entry.inode) { return .skip }
         guard isSafe(item.entry.name), !item.entry.name.contains(0x2F) else {
             note(.skipped(extraction.guestPath(path, root: root), .invalidName))
@@ -156,9 +162,9 @@ extension ExtractionPlanner {
 
     private mutating func flush() -> Bool {
         guard batch.count > 0 || !batch.notes.isEmpty else { return true }
-        batch.items = batch.items.sortedByPlace()
-        let full = batch
+        var full = batch
         batch = PlannedBatch()
+        full.items.sortByPlace()
         return deliver(full) && !cancellation.isSet
     }
 
@@ -224,8 +230,13 @@ extension ExtractionPlanner {
             }
         }
         let window = min(item.inode.size, ExtentWindows.firstLength)
-        let fileSystem = extraction.roots[root].fileSystem
-        item.extents = ExtentWindows.read(fileSystem, item.inode.number, 0..<window)
+        if let place = item.inode.contiguousOffset {
+            let content = FileExtent.Content.volume(offset: place)
+            item.extents = [FileExtent(fileOffset: 0, length: window, content: content)]
+        } else {
+            let fileSystem = extraction.roots[root].fileSystem
+            item.extents = ExtentWindows.read(fileSystem, item.inode.number, 0..<window)
+        }
         guard isWithinBytes(item) else { return skip(item, .bytesLimit) }
         if item.inode.linkCount > 1, linked.count < Self.linkedMax,
             linkedBytes + item.path.count <= Self.linkedBytesMax
@@ -250,10 +261,35 @@ extension ExtractionPlanner {
 }
 
 extension [PlannedItem] {
+    /// Each item's run, place and index; through a span, since a subscript copies the item.
+    private var places: [(run: Int, place: UInt64, index: Int)] {
+        var places: [(run: Int, place: UInt64, index: Int)] = []
+        places.reserveCapacity(count)
+        let items = span
+        for index in items.indices {
+            places.append((items[index].run, items[index].place, index))
+        }
+        return places
+    }
+
     /// Within each run in the order in which the first bytes stand on the volume.
-    fileprivate func sortedByPlace() -> [PlannedItem] {
-        var order = indices.map { (run: self[$0].run, place: self[$0].place, index: $0) }
+    fileprivate mutating func sortByPlace() {
+        var order = places
+        let isSorted = zip(order, order.dropFirst()).allSatisfy {
+            ($0.run, $0.place) <= ($1.run, $1.place)
+        }
+        if isSorted { return }
         order.sort { ($0.run, $0.place, $0.index) < ($1.run, $1.place, $1.index) }
-        return order.map { self[$0.index] }
+        // Each circle of places is gone round once: items move, which costs less than copies.
+        for start in order.indices {
+            var index = start
+            while order[index].index != start {
+                let next = order[index].index
+                swapAt(index, next)
+                order[index].index = index
+                index = next
+            }
+            order[index].index = index
+        }
     }
 }

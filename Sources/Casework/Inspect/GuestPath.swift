@@ -22,7 +22,7 @@ public struct GuestPath: Equatable, Sendable {
         }
 
         /// `disk:p1`; `disk.local:` where the disk has no partitions.
-        public var description: String { "\(disk):\(volume)" }
+        public var description: String { disk + ":" + volume }
     }
 
     /// Creates the path from its parts.

@@ -46,27 +46,24 @@ extension GuestTree {
         below start: GuestFile,
         _ body: (Event) throws(Failure) -> TreeWalk.Next
     ) throws(Failure) -> Bool {
-        let prefix = start.path == [UInt8(ascii: "/")] ? [] : start.path
+        let slash = [UInt8(ascii: "/")]
+        let prefix = start.path == slash ? slash : start.path + slash
         let inside = mountPoints.filter { !$0.point.isEmpty }
             .map { (path: GuestPath.joined($0.point), place: $0) }
-            .filter { $0.path.starts(with: prefix + [UInt8(ascii: "/")]) }
-        return try TreeWalk.run(start.fileSystem, from: start.inode) {
+            .filter { $0.path.starts(with: prefix) }
+        return try TreeWalk.run(start.fileSystem, from: start.inode, prefix: prefix) {
             (event) throws(Failure) -> TreeWalk.Next in
             switch event {
             case .problem(let path, let error):
-                let place = path.isEmpty ? start.path : prefix + [UInt8(ascii: "/")] + path
+                let place = path.count == prefix.count ? start.path : path
                 return try body(.problem(volume: start.volume, path: place, error))
             case .item(let item):
-                var path = prefix
-                path.reserveCapacity(prefix.count + 1 + item.path.count)
-                path.append(UInt8(ascii: "/"))
-                path.append(contentsOf: item.path)
                 var mount: Mount?
-                if let place = inside.last(where: { $0.path == path })?.place {
+                if let place = inside.last(where: { $0.path == item.path })?.place {
                     do throws(GloveboxError) {
                         mount = try place.mount()
                     } catch {
-                        if try body(.notMounted(path: path, error)) == .stop { return .stop }
+                        if try body(.notMounted(path: item.path, error)) == .stop { return .stop }
                     }
                 }
                 guard let mount else {
@@ -75,14 +72,14 @@ extension GuestTree {
                             Found(
                                 volume: start.volume,
                                 fileSystem: start.fileSystem,
-                                path: path,
+                                path: item.path,
                                 name: item.entry.name,
                                 inode: item.inode
                             )
                         )
                     )
                 }
-                return try walk(mount: mount, at: path, name: item.entry.name, body)
+                return try walk(mount: mount, at: item.path, name: item.entry.name, body)
             }
         }
     }

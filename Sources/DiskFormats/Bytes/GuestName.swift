@@ -1,17 +1,24 @@
 /// How names from a disk are shown: they are bytes that a stranger chose.
 package enum GuestName {
-    /// Whether `bytes` can stand on a terminal as they are: printable ASCII without a backslash.
-    @inline(__always)
-    package static func isPlain(_ bytes: some Sequence<UInt8>) -> Bool {
-        bytes.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\\") }
+    /// Whether `bytes` can stand on a terminal, and in JSON, as they are: printable ASCII without
+    /// backslash and quotation mark.
+    package static func isPlain(_ bytes: Span<UInt8>) -> Bool {
+        var isPlain = true
+        for index in bytes.indices {
+            let byte = bytes[index]
+            let isPrintable = byte &- 0x20 < 0x5F
+            let isSpecial = byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\"")
+            isPlain = isPlain && isPrintable && !isSpecial
+        }
+        return isPlain
     }
 
     /// Appends `bytes` so that no terminal acts on them.
     ///
     /// Printable Unicode stays; control and format characters (which could move the cursor or
     /// reverse the direction of writing), backslashes and bytes that are not UTF-8 become `\xNN`.
-    package static func appendEscaped(_ bytes: some Collection<UInt8>, to text: inout [UInt8]) {
-        if isPlain(bytes) {
+    package static func appendEscaped(_ bytes: [UInt8], to text: inout [UInt8]) {
+        if isPlain(bytes.span) {
             text.append(contentsOf: bytes)
             return
         }
@@ -38,7 +45,7 @@ package enum GuestName {
     }
 
     /// ``appendEscaped(_:to:)`` as a string.
-    package static func escaped(_ bytes: some Collection<UInt8>) -> String {
+    package static func escaped(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
         appendEscaped(bytes, to: &text)
         return String(decoding: text, as: UTF8.self)

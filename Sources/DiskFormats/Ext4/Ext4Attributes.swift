@@ -68,8 +68,7 @@ extension Ext4FileSystem {
             let region = try span.raw.slice(at: start, count: node.bytes.count - start)
             try collect(region, from: 0, node.offset + UInt64(start), node, into: &attributes)
         }
-        let low = UInt64(try span.raw.u32(at: 0x68))
-        let block = try UInt64(span.raw.u16(at: 0x76)) << 32 | low
+        let block = try fields.attributeBlock(span.raw)
         if block != 0 { try collectBlock(block, node, into: &attributes) }
         return attributes
     }
@@ -100,10 +99,7 @@ extension Ext4FileSystem {
         do throws(DiskError) { end = try fields.extraEnd(span.raw) } catch {
             throw error.within(node.name, at: node.offset)
         }
-        guard node.bytes.count > 128, end > 128, end + 8 <= node.bytes.count,
-            try span.raw.u32(at: end) == 0xEA02_0000
-        else { return nil }
-        return end + 4
+        return try fields.attributeStart(span.raw, end)
     }
 
     private func collectBlock(

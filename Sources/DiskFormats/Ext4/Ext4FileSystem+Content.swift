@@ -31,6 +31,26 @@ extension Ext4FileSystem {
         }
     }
 
+    /// Where `size` bytes stand if the whole block map is one extent in the inode, which was
+    /// written and lies on the volume; nil in every other case, damage included.
+    @inline(__always)
+    func contiguousOffset(_ raw: RawSpan, size: UInt64) throws(DiskError) -> UInt64? {
+        let flags = try fields.flags(raw)
+        guard flags.contains(.extents), !flags.contains(.inlineData) else { return nil }
+        let root = try raw.slice(at: Ext4Node.mapOffset, count: Ext4Node.mapByteCount)
+        // Magic and a count of one; room for one to four; depth 0; the first block of the file.
+        guard try root.u32(at: 0) == 0x0001_F30A, try 1...4 ~= root.u16(at: 4),
+            try root.u16(at: 6) == 0, try root.u32(at: 12) == 0
+        else { return nil }
+        let length = UInt64(try root.u16(at: 16))
+        let start = try UInt64(root.u16(at: 18)) << 32 | UInt64(root.u32(at: 20))
+        guard length <= 0x8000, length << superblock.blockShift >= size,
+            start > superblock.firstDataBlock, start + length <= superblock.blocksCount,
+            (start + length) << superblock.blockShift <= volume.byteCount
+        else { return nil }
+        return start << superblock.blockShift
+    }
+
     /// The extents of an inode that was already read; whatever type it is.
     func extents(of node: Ext4Node, in range: Range<UInt64>) throws(DiskError) -> [FileExtent] {
         let window = range.clamped(to: 0..<node.size)

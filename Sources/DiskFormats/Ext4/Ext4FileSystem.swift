@@ -87,7 +87,11 @@ extension Ext4FileSystem {
     /// ``DiskError/Reason/inconsistent`` where there is no such inode, or it is not in use.
     public func inode(_ number: UInt64) throws(DiskError) -> Inode {
         try withInode(number) { (raw, _, type) throws(DiskError) in
-            try fields.inode(raw, number, type)
+            var inode = try fields.inode(raw, number, type)
+            if type == .regular, inode.obstacle == nil, inode.size > 0 {
+                inode.contiguousOffset = try contiguousOffset(raw, size: inode.size)
+            }
+            return inode
         }
     }
 

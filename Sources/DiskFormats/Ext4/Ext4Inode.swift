@@ -75,6 +75,9 @@ struct Ext4InodeFields {
         inode.accessed = try time(raw, 0x08, extra: 0x8C, extra)
         if extra >= 0x94 { inode.created = try time(raw, 0x90, extra: 0x94, extra) }
         if type == .characterDevice || type == .blockDevice { inode.device = try device(raw) }
+        if try attributeStart(raw, extra) == nil, try attributeBlock(raw) == 0 {
+            inode.mayHaveAttributes = false
+        }
         if flags.contains(.encrypted) {
             inode.obstacle = .encrypted
         } else if flags.contains(.verity) {
@@ -91,6 +94,18 @@ struct Ext4InodeFields {
             throw DiskError(.outOfRange, "", at: 0x80, "\(extra) bytes of extra fields")
         }
         return 128 + extra
+    }
+
+    /// Where the attributes behind the fields begin, which end at `extra`; nil without any.
+    func attributeStart(_ raw: RawSpan, _ extra: Int) throws(DiskError) -> Int? {
+        guard extra > 128, extra + 8 <= raw.byteCount, try raw.u32(at: extra) == 0xEA02_0000
+        else { return nil }
+        return extra + 4
+    }
+
+    /// The block with further attributes, or 0.
+    func attributeBlock(_ raw: RawSpan) throws(DiskError) -> UInt64 {
+        try UInt64(raw.u16(at: 0x76)) << 32 | UInt64(raw.u32(at: 0x68))
     }
 
     private func allocatedBytes(

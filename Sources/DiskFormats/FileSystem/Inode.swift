@@ -87,6 +87,12 @@ public struct Inode: Equatable, Sendable {
     public var device: Device?
     /// Set where the content cannot be given.
     public var obstacle: Obstacle?
+    /// Where on the volume all of the content stands in one piece, if the inode alone says so.
+    ///
+    /// Nil says nothing: ask for the extents.
+    public var contiguousOffset: UInt64?
+    /// False where the inode alone shows that there are no extended attributes.
+    public var mayHaveAttributes = true
 
     /// The numbers of a device node.
     public struct Device: Equatable, Sendable {

@@ -16,21 +16,28 @@ extension Timestamp {
         let (year, month, day) = Self.civil(days)
         if year < 0 || year > 9999 { text.append(year < 0 ? UInt8(ascii: "-") : UInt8(ascii: "+")) }
         text.append(decimal: year.magnitude, width: 4)
-        text.append(UInt8(ascii: "-"))
-        text.append(decimal: UInt64(month), width: 2)
-        text.append(UInt8(ascii: "-"))
-        text.append(decimal: UInt64(day), width: 2)
-        text.append(UInt8(ascii: "T"))
-        text.append(decimal: UInt64(second / 3600), width: 2)
-        text.append(UInt8(ascii: ":"))
-        text.append(decimal: UInt64(second / 60 % 60), width: 2)
-        text.append(UInt8(ascii: ":"))
-        text.append(decimal: UInt64(second % 60), width: 2)
-        if decimals {
-            text.append(UInt8(ascii: "."))
-            text.append(decimal: UInt64(nanoseconds), width: 9)
+        // One growth for all of it: listings have four of these a line.
+        text.append(addingCapacity: 26) { text in
+            text.append(UInt8(ascii: "-"))
+            text.append(twoDigits: month)
+            text.append(UInt8(ascii: "-"))
+            text.append(twoDigits: day)
+            text.append(UInt8(ascii: "T"))
+            text.append(twoDigits: second / 3600)
+            text.append(UInt8(ascii: ":"))
+            text.append(twoDigits: second / 60 % 60)
+            text.append(UInt8(ascii: ":"))
+            text.append(twoDigits: second % 60)
+            if decimals {
+                text.append(UInt8(ascii: "."))
+                text.append(UInt8(ascii: "0") + UInt8(nanoseconds / 100_000_000))
+                text.append(twoDigits: Int64(nanoseconds / 1_000_000 % 100))
+                text.append(twoDigits: Int64(nanoseconds / 10_000 % 100))
+                text.append(twoDigits: Int64(nanoseconds / 100 % 100))
+                text.append(twoDigits: Int64(nanoseconds % 100))
+            }
+            text.append(UInt8(ascii: "Z"))
         }
-        text.append(UInt8(ascii: "Z"))
     }
 
     /// Days since 1970-01-01 as a date of the proleptic Gregorian calendar.
@@ -105,15 +112,29 @@ extension Int64 {
     }
 }
 
+extension OutputSpan<UInt8> {
+    /// Appends a number below 100 as two digits.
+    @inline(__always)
+    fileprivate mutating func append(twoDigits value: Int64) {
+        append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / 10))
+        append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10))
+    }
+}
+
 extension [UInt8] {
-    /// Appends `value` in decimal, with zeros in front up to `width` digits.
+    /// Appends `value` in decimal, with zeros in front up to `width` digits, at most 20.
     package mutating func append(decimal value: UInt64, width: Int = 1) {
-        let start = count
+        var digits: InlineArray<20, UInt8> = .init(repeating: UInt8(ascii: "0"))
+        var first = 20
         var rest = value
         repeat {
-            append(UInt8(ascii: "0") + UInt8(rest % 10))
+            first -= 1
+            digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
-        } while rest > 0 || count - start < width
-        self[start...].reverse()
+        } while rest > 0
+        first = Swift.min(first, Swift.max(0, 20 - width))
+        append(addingCapacity: 20 - first) { text in
+            for index in first..<20 { text.append(digits[index]) }
+        }
     }
 }

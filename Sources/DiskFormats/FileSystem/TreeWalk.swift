@@ -18,7 +18,7 @@ package struct TreeWalk {
 
     /// What was found under one name.
     package struct Item {
-        /// The path from the start of the walk on, without a leading `/`.
+        /// The prefix that was asked for, then the path from the start of the walk on.
         package let path: [UInt8]
         /// How many directories lie between the start and this name: 0 in the start itself.
         package let depth: Int
@@ -32,7 +32,8 @@ package struct TreeWalk {
     package enum Event {
         /// A name in a directory.
         case item(Item)
-        /// Trouble with the directory `path` (empty: the start); what it names may be incomplete.
+        /// Trouble with the directory `path` (the bare prefix: the start); what it names may be
+        /// incomplete.
         case problem(path: [UInt8], DiskError)
     }
 
@@ -50,6 +51,9 @@ package struct TreeWalk {
     private static let heldNamesMax = 2_000_000
     /// How many inodes are kept read ahead in all open directories together.
     private static let heldInodesMax = 131_072
+    /// How many are read ahead at first: little, so that a large directory begins at once; then
+    /// twice as many each time, so that few blocks of the inode table are needed twice.
+    private static let firstWindow = 2_048
     /// How many words of 64 bits the set of entered directories may grow to.
     private static let enteredWordsMax = 8_388_608
 
@@ -61,34 +65,39 @@ package struct TreeWalk {
         /// The inodes of the entries from `ahead` on, read in the order of their numbers.
         var inodes: [Result<Inode, DiskError>] = []
         var ahead = 0
+        var window = TreeWalk.firstWindow
         /// Length of the path of this directory.
         var pathBytes: Int
     }
 
     private let fileSystem: any FileSystem
     private let limits: Limits
+    private let prefixBytes: Int
     private var frames: [Frame] = []
-    private var path: [UInt8] = []
+    private var path: [UInt8]
     private var entered: [UInt64: UInt64] = [:]
     private var heldNames = 0
     private var heldInodes = 0
 
-    private init(_ fileSystem: any FileSystem, _ limits: Limits) {
+    private init(_ fileSystem: any FileSystem, _ prefix: [UInt8], _ limits: Limits) {
         self.fileSystem = fileSystem
         self.limits = limits
+        path = prefix
+        prefixBytes = prefix.count
     }
 
     /// Reports everything below `directory`, but not the directory itself, to `body`.
     ///
-    /// Returns false where `body` stopped the walk. Throws only what `body` throws.
+    /// All paths begin with `prefix`, which ends with a slash unless it is empty. Returns false where `body` stopped the walk. Throws only what `body` throws.
     @discardableResult
     package static func run<Failure: Error>(
         _ fileSystem: any FileSystem,
         from directory: UInt64,
+        prefix: [UInt8] = [],
         limits: Limits = Limits(),
         _ body: (Event) throws(Failure) -> Next
     ) throws(Failure) -> Bool {
-        var walk = TreeWalk(fileSystem, limits)
+        var walk = TreeWalk(fileSystem, prefix, limits)
         guard try walk.open(directory, body) else { return false }
         while !walk.frames.isEmpty {
             guard try walk.step(body) else { return false }
@@ -111,7 +120,7 @@ extension TreeWalk {
         let inode = nextInode()
         let entry = frames[top].entries[Int(frames[top].order[frames[top].next])]
         frames[top].next += 1
-        if !path.isEmpty { path.append(0x2F) }
+        if path.count > prefixBytes { path.append(0x2F) }
         path.append(contentsOf: entry.name)
         let item = Item(path: path, depth: top, entry: entry, inode: inode)
         switch try body(.item(item)) {
@@ -161,7 +170,7 @@ extension TreeWalk {
         if frames.count > limits.depth {
             return DiskError(.refused, name, "more than \(limits.depth) directories deep")
         }
-        if path.count > limits.pathBytes {
+        if path.count - prefixBytes > limits.pathBytes {
             return DiskError(.refused, name, "path of more than \(limits.pathBytes) bytes")
         }
         if heldNames > Self.heldNamesMax {
@@ -186,7 +195,9 @@ extension TreeWalk {
         heldInodes -= frames[top].inodes.count
         frames[top].inodes.removeAll(keepingCapacity: true)
         frames[top].ahead = next
-        let window = min(frames[top].order.count - next, Self.heldInodesMax - heldInodes)
+        let most = min(frames[top].window, Self.heldInodesMax - heldInodes)
+        let window = min(frames[top].order.count - next, most)
+        frames[top].window = min(frames[top].window * 2, Self.heldInodesMax)
         guard window > 1 else {
             return read(frames[top].entries[Int(frames[top].order[next])].inode)
         }

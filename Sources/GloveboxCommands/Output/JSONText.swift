@@ -25,8 +25,7 @@ struct JSONText {
     /// The name of the next value; must not need escaping.
     mutating func key(_ name: StaticString) {
         separate()
-        append(quoted: name)
-        bytes.append(UInt8(ascii: ":"))
+        append(quoted: name, end: ":")
         needsComma = false
     }
 
@@ -57,7 +56,7 @@ struct JSONText {
     /// A value that is known not to need escaping.
     mutating func member(plain name: StaticString, _ value: StaticString) {
         key(name)
-        append(quoted: value)
+        append(quoted: value, end: "")
         needsComma = true
     }
 
@@ -69,11 +68,24 @@ struct JSONText {
         needsComma = true
     }
 
+    /// Permission bits: four octal digits as a string.
+    mutating func member(_ name: StaticString, octal value: UInt16) {
+        key(name)
+        bytes.append(addingCapacity: 6) { text in
+            text.append(UInt8(ascii: "\""))
+            for shift: UInt16 in [9, 6, 3, 0] {
+                text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value >> shift & 7))
+            }
+            text.append(UInt8(ascii: "\""))
+        }
+        needsComma = true
+    }
+
     /// Bytes of a disk: as text where they are UTF-8, otherwise readably and, exact, in base64.
     mutating func member(
         _ name: StaticString,
         base64 exactName: StaticString,
-        _ value: some Collection<UInt8>
+        _ value: [UInt8]
     ) {
         key(name)
         if appendText(value) { return }
@@ -122,15 +134,18 @@ struct JSONText {
         needsComma = true
     }
 
-    private mutating func append(quoted text: StaticString) {
-        bytes.append(UInt8(ascii: "\""))
-        text.withUTF8Buffer { text in unsafe bytes.append(contentsOf: text) }
-        bytes.append(UInt8(ascii: "\""))
+    private mutating func append(quoted text: StaticString, end: StaticString) {
+        bytes.append(addingCapacity: text.utf8CodeUnitCount + 2 + end.utf8CodeUnitCount) { bytes in
+            bytes.append(UInt8(ascii: "\""))
+            text.withUTF8Buffer { unsafe $0.forEach { byte in bytes.append(byte) } }
+            bytes.append(UInt8(ascii: "\""))
+            end.withUTF8Buffer { unsafe $0.forEach { byte in bytes.append(byte) } }
+        }
     }
 
     /// Appends `value` as a string if it is UTF-8; appends nothing otherwise.
-    private mutating func appendText(_ value: some Collection<UInt8>) -> Bool {
-        if GuestName.isPlain(value), !value.contains(UInt8(ascii: "\"")) {
+    private mutating func appendText(_ value: [UInt8]) -> Bool {
+        if GuestName.isPlain(value.span) {
             bytes.append(UInt8(ascii: "\""))
             bytes.append(contentsOf: value)
             bytes.append(UInt8(ascii: "\""))
@@ -144,6 +159,12 @@ struct JSONText {
 
     private mutating func append(quotedText text: String) {
         bytes.append(UInt8(ascii: "\""))
+        if GuestName.isPlain(text.utf8Span.span) {
+            bytes.append(contentsOf: text.utf8)
+            bytes.append(UInt8(ascii: "\""))
+            needsComma = true
+            return
+        }
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"", "\\":
