@@ -71,6 +71,7 @@ struct FileFilter {
         switch text.first {
         case "+" where bytes < .max: return (bytes + 1)...UInt64.max
         case "-" where bytes > 0: return 0...(bytes - 1)
+        case "-": throw GloveboxError(.usage, "No file is smaller than 0 bytes.")
         default: return bytes...bytes
         }
     }

@@ -10,8 +10,8 @@ struct ExtentWindows {
 
     /// Where a window is first asked for this much; sparse files are then asked for more at once.
     static let firstLength: UInt64 = 64 << 20
-    /// 16 GiB: at most four million extents, even of 4 KiB each.
-    private static let lengthMax: UInt64 = 16 << 30
+    /// 1 GiB: at most a million extents, even of 1 KiB each.
+    private static let lengthMax: UInt64 = 1 << 30
 
     init(_ fileSystem: any FileSystem, inode: UInt64, from start: UInt64, to size: UInt64) {
         self.fileSystem = fileSystem

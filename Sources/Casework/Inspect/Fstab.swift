@@ -46,6 +46,7 @@ package enum Fstab {
         while let byte = rest.popFirst() {
             let digits = rest.prefix(3)
             if byte == UInt8(ascii: "\\"), digits.count == 3,
+                digits.allSatisfy({ (0x30...0x37).contains($0) }),
                 let code = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
             {
                 bytes.append(code)

@@ -53,6 +53,8 @@ struct Ext4AttributeEntry {
 extension Ext4FileSystem {
     /// The largest value that Linux hands out (`XATTR_SIZE_MAX`).
     private static let valueSizeMax = 65536
+    /// More than any inode has; entries that share one value could add up to hundreds of megabytes.
+    private static let valueBytesMax = 16 << 20
 
     /// Extended attributes with their full names; see ``FileSystem/extendedAttributes(of:)``.
     ///
@@ -153,9 +155,19 @@ extension Ext4FileSystem {
         into attributes: inout [ExtendedAttribute]
     ) throws(DiskError) {
         var at = start
+        var valueBytes = 0
         do throws(DiskError) {
             while let entry = try Ext4AttributeEntry(region, at: at) {
                 at = entry.next
+                valueBytes += min(entry.valueSize, Self.valueBytesMax)
+                guard valueBytes <= Self.valueBytesMax else {
+                    throw DiskError(
+                        .outOfRange,
+                        "",
+                        at: UInt64(entry.offset),
+                        "values of more than \(Self.valueBytesMax) bytes on one inode"
+                    )
+                }
                 guard !entry.isInlineData, let name = entry.fullName else { continue }
                 var value = try value(of: entry, region, node)
                 if entry.isAccessControlList { value = try Ext4AccessControl.linuxForm(of: value) }
