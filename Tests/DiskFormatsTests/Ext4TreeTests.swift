@@ -108,6 +108,29 @@ struct Ext4SampleTree {
         let fileSystem = try openImage(image)
         #expect(fileSystem.summary.problems == [])
         let narrow = options.contains("-I 128")
-        try tree.compare(with: Ext4Listing(fileSystem), wideTimes: !narrow)
+        let listing = Ext4Listing(fileSystem)
+        try tree.compare(with: listing, wideTimes: !narrow)
+        let pieces = try compareShortcuts(listing, fileSystem)
+        #expect(pieces > 0 || !options.hasPrefix("-t ext4") || options.contains("^extents"))
+    }
+
+    /// Compares what an inode alone says with the extents and attributes; returns how many files
+    /// it says to be in one piece.
+    private func compareShortcuts(
+        _ listing: Ext4Listing,
+        _ fileSystem: Ext4FileSystem
+    ) throws -> Int {
+        var pieces = 0
+        for file in listing.files.values {
+            let inode = file.inode
+            let attributes = try fileSystem.extendedAttributes(of: inode.number)
+            #expect(inode.mayHaveAttributes || attributes.isEmpty)
+            guard let place = inode.contiguousOffset else { continue }
+            let content = FileExtent.Content.volume(offset: place)
+            let whole = FileExtent(fileOffset: 0, length: inode.size, content: content)
+            #expect(try fileSystem.extents(of: inode.number, in: 0..<inode.size) == [whole])
+            pieces += 1
+        }
+        return pieces
     }
 }
