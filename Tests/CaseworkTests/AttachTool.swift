@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Casework
@@ -54,7 +55,7 @@ final class AttachBench: Sendable {
     func attempt(_ program: String, _ arguments: [String]) throws -> (Int32, Data) {
         let process = try start(program, arguments)
         let pipe = try #require(process.standardOutput as? Pipe)
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        let output = pipe.fileHandleForReading.readEverything()
         process.waitUntilExit()
         return (process.terminationStatus, output)
     }

@@ -34,11 +34,11 @@ func run(_ arguments: String..., input: String? = nil) throws -> String {
     try process.run()
     let errorBytes = Mutex(Data())
     let drain = Thread {
-        let data = errors.fileHandleForReading.readDataToEndOfFile()
+        let data = errors.fileHandleForReading.readEverything()
         errorBytes.withLock { $0 = data }
     }
     drain.start()
-    let text = output.fileHandleForReading.readDataToEndOfFile()
+    let text = output.fileHandleForReading.readEverything()
     process.waitUntilExit()
     if process.terminationStatus != 0 {
         Thread.sleep(forTimeInterval: 0.05)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DiskFormats
@@ -106,7 +107,7 @@ func run(
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice
     try process.run()
-    let text = output.fileHandleForReading.readDataToEndOfFile()
+    let text = output.fileHandleForReading.readEverything()
     process.waitUntilExit()
     try #require(allowed.contains(process.terminationStatus), "\(program) \(arguments)")
     return String(decoding: text, as: UTF8.self)
