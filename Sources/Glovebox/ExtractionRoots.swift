@@ -6,6 +6,8 @@ package struct ExtractionRoots {
     package let roots: [Extraction.Root]
     /// What the guest mounts there but is not at hand, a sentence each.
     package let leftOut: [String]
+    /// Whether the guest's own files are among that, so that the extraction cannot be complete.
+    package let lacksMount: Bool
 
     /// Resolves guest paths; symbolic links on the way are followed, one in the last place is not.
     ///
@@ -23,16 +25,21 @@ package struct ExtractionRoots {
         let hasSeveralTrees = Set(places.map(\.volume)).count > 1
         var roots: [Extraction.Root] = []
         var leftOut: [String] = []
+        var lacksMount = false
         for (index, place) in places.enumerated() {
             let isCovered = places.enumerated().contains { other in
                 other.offset != index && other.element.covers(place)
                     && (other.offset < index || !place.covers(other.element))
             }
             if isCovered { continue }
-            roots += try place.roots(of: instance, prefixed: hasSeveralTrees, &leftOut)
+            roots += try place.roots(of: instance, prefixed: hasSeveralTrees) { point, error in
+                leftOut.append(error.message)
+                if !point.isExpendable { lacksMount = true }
+            }
         }
         self.roots = roots
         self.leftOut = leftOut
+        self.lacksMount = lacksMount
     }
 }
 
@@ -52,13 +59,13 @@ private struct Place {
     func roots(
         of instance: Instance,
         prefixed: Bool,
-        _ leftOut: inout [String]
+        missing: (GuestTree.MountPoint, GloveboxError) -> Void
     ) throws(GloveboxError) -> [Extraction.Root] {
         var prefix: [[UInt8]] = []
         if prefixed, let volume {
             prefix = [volume.disk, volume.volume].filter { !$0.isEmpty }.map { [UInt8]($0.utf8) }
         }
-        let mounts = tree.mounts(below: file.path) { _, error in leftOut.append(error.message) }
+        let mounts = tree.mounts(below: file.path, missing: missing)
         var tops = [file]
         for mount in mounts {
             tops.append(

@@ -98,6 +98,7 @@ struct ExtractCommand: ParsableCommand {
         try ExtractionSummary(
             report,
             notMounted: places.leftOut,
+            lacksMount: places.lacksMount,
             json: options.json,
             toStandardOutput: toTar != "-"
         ).finish()

@@ -8,6 +8,7 @@ struct ExtractionSummary {
     private let report: ExtractionReport
     /// What the guest mounts within what was asked for, but is not at hand; a sentence each.
     private let notMounted: [String]
+    private let isComplete: Bool
     private let json: Bool
     private let stream: StandardStream
 
@@ -17,11 +18,13 @@ struct ExtractionSummary {
     init(
         _ report: ExtractionReport,
         notMounted: [String],
+        lacksMount: Bool,
         json: Bool,
         toStandardOutput: Bool
     ) {
         self.report = report
         self.notMounted = notMounted
+        self.isComplete = report.isComplete && !lacksMount
         self.json = json
         self.stream = toStandardOutput ? .output : .error
     }
@@ -33,7 +36,7 @@ struct ExtractionSummary {
             describe()
         }
         switch report.ending {
-        case .finished where report.isComplete:
+        case .finished where isComplete:
             return
         case .finished, .limited:
             throw ExitCode(GloveboxError.Kind.unreadable.rawValue)
@@ -68,7 +71,7 @@ struct ExtractionSummary {
 
     private var ending: String {
         switch report.ending {
-        case .finished: report.isComplete ? "extracted" : "extracted, but not everything"
+        case .finished: isComplete ? "extracted" : "extracted, but not everything"
         case .limited: "a limit ended the extraction; extracted so far"
         case .cancelled: "interrupted; complete so far"
         case .outputClosed, .failed: "failed; complete so far"
@@ -79,7 +82,7 @@ struct ExtractionSummary {
         var json = JSONText()
         json.object { json in
             json.member("schema", "glovebox.extract/1")
-            json.member("complete", report.isComplete)
+            json.member("complete", isComplete)
             json.member("ending", ending)
             json.member("files", report.files)
             json.member("directories", report.directories)

@@ -31,8 +31,9 @@ struct FileListing: ~Copyable {
     /// Shows what a walk reports; in full with its path, or by its name.
     mutating func add(_ event: GuestTree.Event, showPath: Bool) throws {
         switch event {
-        case .notMounted(_, let error):
+        case .notMounted(let place, let error):
             Message.warn(error.message)
+            if !place.isExpendable { problemCount += 1 }
         case .problem(let volume, let path, let error):
             note(error, volume, path)
         case .found(let found):

@@ -492,8 +492,11 @@ def test_a_mount_point_behind_a_symbolic_link_is_where_mount_puts_it(tmp_path):
 def test_an_extraction_names_what_is_mounted_but_not_at_hand(tmp_path):
     fstab = "LABEL=alone / ext4 defaults 0 1\nLABEL=gone /home ext4 defaults 0 2\n"
     disk = ext4(tmp_path, "alone", fstab, ["home/below"])
-    document = ok("extract", "--json", disk, "/", "--to-dir", tmp_path / "out").document
-    assert "LABEL=gone on /home" in document["not_mounted"][0]
+    result = run("extract", "--json", disk, "/", "--to-dir", tmp_path / "out")
+    assert "LABEL=gone on /home" in result.document["not_mounted"][0]
+    assert result.code == DAMAGED and result.document["complete"] is False
+    for arguments in (["ls", "-R"], ["find"]):
+        assert run(*arguments, disk, "/").code == DAMAGED
     document = ok("extract", "--json", disk, "/etc", "--to-dir", tmp_path / "etc").document
     assert document["not_mounted"] == []
 

@@ -8,6 +8,9 @@ package struct FstabEntry: Equatable, Sendable {
     package let type: [UInt8]
     /// Whether the guest mounts it by itself: not where the options say `noauto`.
     package let isAutomatic: Bool
+    /// Whether the guest starts without it as well (`nofail`), or needs it for starting only: the
+    /// EFI system partition holds boot loaders, and no file of the guest's own.
+    package let isExpendable: Bool
 }
 
 /// The mounts that a guest declares.
@@ -28,7 +31,8 @@ package enum Fstab {
                 device: unquoted(unescaped(fields[0])),
                 mountPoint: GuestPath.components(of: unescaped(fields[1])),
                 type: unescaped(fields[2]),
-                isAutomatic: isAutomatic(fields.count > 3 ? fields[3] : [])
+                isAutomatic: isAutomatic(fields.count > 3 ? fields[3] : []),
+                isExpendable: isExpendable(fields.count > 3 ? fields[3] : [], at: fields[1])
             )
         }
     }
@@ -38,6 +42,14 @@ package enum Fstab {
         let names = options.split(separator: UInt8(ascii: ","))
         return !names.contains { $0.elementsEqual("noauto".utf8) }
             || names.contains { $0.elementsEqual("x-systemd.automount".utf8) }
+    }
+
+    private static func isExpendable(
+        _ options: ArraySlice<UInt8>,
+        at mountPoint: ArraySlice<UInt8>
+    ) -> Bool {
+        options.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual("nofail".utf8) }
+            || ["/boot/efi", "/efi"].contains { mountPoint.elementsEqual($0.utf8) }
     }
 
     private static func unescaped(_ field: ArraySlice<UInt8>) -> [UInt8] {

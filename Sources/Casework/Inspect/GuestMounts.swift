@@ -127,8 +127,8 @@ package struct GuestMounts: Sendable {
             let place = places[index]
             // As for the kernel, the last of several mounts on one directory is the one to be seen.
             guard !place.isEmpty, !places[(index + 1)...].contains(place) else { return nil }
-            return GuestTree.MountPoint(place) { () throws(GloveboxError) in
-                try mounted(entry, at: place)
+            return GuestTree.MountPoint(place, isExpendable: entry.isExpendable) {
+                () throws(GloveboxError) in try mounted(entry, at: place)
             }
         }
         return GuestTree(root: mount, mountPoints: points)

@@ -33,7 +33,7 @@ extension GuestTree {
         /// A file.
         case found(Found)
         /// A directory that the guest mounts something on which is not at hand, and why.
-        case notMounted(path: [UInt8], GloveboxError)
+        case notMounted(MountPoint, GloveboxError)
         /// A directory that could not be read, or not completely.
         case problem(volume: GuestPath.VolumeName, path: [UInt8], DiskError)
     }
@@ -63,7 +63,7 @@ extension GuestTree {
                     do throws(GloveboxError) {
                         mount = try place.mount()
                     } catch {
-                        if try body(.notMounted(path: item.path, error)) == .stop { return .stop }
+                        if try body(.notMounted(place, error)) == .stop { return .stop }
                     }
                 }
                 guard let mount else {

@@ -50,14 +50,18 @@ package struct GuestTree: Sendable {
     /// A place where the guest mounts something, opened when a path first passes it.
     package final class MountPoint: Sendable {
         package let point: [[UInt8]]
+        /// Whether a listing counts as complete without it.
+        package let isExpendable: Bool
         private let open: @Sendable () throws(GloveboxError) -> Mount
         private let memo = Mutex<Result<Mount, GloveboxError>?>(nil)
 
         package init(
             _ point: [[UInt8]],
+            isExpendable: Bool = false,
             open: @escaping @Sendable () throws(GloveboxError) -> Mount
         ) {
             self.point = point
+            self.isExpendable = isExpendable
             self.open = open
         }
 
@@ -92,7 +96,7 @@ package struct GuestTree: Sendable {
     /// and said to `missing`.
     package func mounts(
         below path: [UInt8],
-        missing: (_ point: [[UInt8]], GloveboxError) -> Void = { _, _ in }
+        missing: (MountPoint, GloveboxError) -> Void = { _, _ in }
     ) -> [Mount] {
         let start = GuestPath.components(of: path)
         return mountPoints.compactMap { place in
@@ -100,7 +104,7 @@ package struct GuestTree: Sendable {
                 return nil
             }
             do throws(GloveboxError) { return try place.mount() } catch {
-                missing(place.point, error)
+                missing(place, error)
                 return nil
             }
         }
