@@ -7,7 +7,6 @@ SCRIPTS := Scripts
 FIND_SWIFT = swift=$$($(SCRIPTS)/find-swift)
 PYTHON ?= /usr/bin/python3
 RELEASE = .build/release/glovebox
-RELEASE_FLAGS = -c release --static-swift-stdlib --product glovebox
 FORMATTED = Package.swift Sources Tests Examples Fuzz
 SECONDS_EACH ?= 10
 export SWIFT
@@ -23,7 +22,7 @@ all: build ## the same as build
 
 build: ## build the release program, .build/release/glovebox
 	@$(SCRIPTS)/install-packages build
-	@$(FIND_SWIFT) && "$$swift" build $(RELEASE_FLAGS)
+	@$(SCRIPTS)/build-release
 
 demo: ## make a broken instance, look into it, take files out
 	@$(SCRIPTS)/install-packages demo

@@ -19,8 +19,12 @@ let argumentParser = Target.Dependency.product(
 )
 
 /// A C target under Sources/CLibraries: a shim of a few lines, so that Swift sees a plain function.
-func shim(_ name: String) -> Target {
-    .target(name: name, path: "Sources/CLibraries/\(name)", linkerSettings: [.linkedLibrary("dl")])
+func shim(_ name: String, libraries: [String] = []) -> Target {
+    .target(
+        name: name,
+        path: "Sources/CLibraries/\(name)",
+        linkerSettings: libraries.map { .linkedLibrary($0) }
+    )
 }
 
 let package = Package(
@@ -35,8 +39,8 @@ let package = Package(
     ],
     targets: [
         shim("CLinux"),
-        shim("CArchive"),
-        shim("CCompression"),
+        shim("CArchive", libraries: ["archive"]),
+        shim("CCompression", libraries: ["z", "zstd"]),
         shim("CChecksums"),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),

@@ -6,17 +6,14 @@ internal import CArchive
 /// at once. After the header come the file's data ranges, without the holes, and zeros up to a
 /// multiple of 512 bytes (``padding(after:)``); after the last entry ``endOfArchive(after:)``.
 ///
-/// libarchive is loaded when the first encoder is made, not before. Names that are UTF-8 are
-/// recorded as such, others as they are, marked `hdrcharset=BINARY`.
+/// Names that are UTF-8 are recorded as such, others as they are, marked `hdrcharset=BINARY`.
 @safe package struct ArchiveEncoder: ~Copyable {
     private let handle: OpaquePointer
     private var form: HeaderForm?
 
-    /// Loads libarchive, and begins.
     package init() throws(ArchiveError) {
-        var reason: UnsafePointer<CChar>?
-        guard let handle = unsafe glovebox_archive_new(&reason) else {
-            throw .unavailable(unsafe reason.map { unsafe String(cString: $0) } ?? "no memory")
+        guard let handle = unsafe glovebox_archive_new() else {
+            throw .unavailable("libarchive could not begin a pax archive")
         }
         unsafe self.handle = handle
     }

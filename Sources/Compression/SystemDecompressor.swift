@@ -1,12 +1,12 @@
 internal import CCompression
 package import DiskFormats
 
-/// Decompresses clusters with the system's zlib and zstd, which are loaded when first needed.
+/// Decompresses clusters with zlib and zstd.
 package struct SystemDecompressor: ClusterDecompressor {
-    /// Creates a decompressor; loads nothing yet.
+    /// Creates a decompressor, which holds nothing.
     package init() {}
 
-    /// Fills all of `output`, or throws: `unsupported` where the library is not installed.
+    /// Fills all of `output`, or throws: `inconsistent` where the stream is damaged.
     package func decompress(
         _ input: RawSpan,
         method: QCOW2Header.Compression,
@@ -43,13 +43,6 @@ package struct SystemDecompressor: ClusterDecompressor {
     ) throws(DiskError) {
         switch result {
         case GLOVEBOX_DECOMPRESSED: return
-        case GLOVEBOX_LIBRARY_MISSING:
-            let package = method == .zlib ? "zlib1g" : "libzstd1"
-            throw DiskError(
-                .unsupported,
-                "",
-                "compressed with \(method), whose library is missing; install \(package)"
-            )
         case GLOVEBOX_NO_MEMORY:
             throw DiskError(.unreadable, "", "\(method) could not get memory to decompress")
         default:

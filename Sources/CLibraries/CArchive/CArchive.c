@@ -2,46 +2,10 @@
 #include "CArchive.h"
 #include <archive.h>
 #include <archive_entry.h>
-#include <dlfcn.h>
 #include <locale.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Every function of libarchive that is used; each becomes a pointer of the header's own type. */
-#define FUNCTIONS(X)                                                                             \
-    X(archive_write_new) X(archive_write_free) X(archive_write_set_format_pax)                   \
-    X(archive_write_set_format_option) X(archive_write_set_bytes_per_block) X(archive_write_open) \
-    X(archive_write_header) X(archive_write_data) X(archive_write_finish_entry) X(archive_error_string)                \
-    X(archive_write_fail)                                                                        \
-    X(archive_entry_new) X(archive_entry_clear) X(archive_entry_free)                            \
-    X(archive_entry_copy_pathname) X(archive_entry_copy_hardlink) X(archive_entry_copy_symlink)  \
-    X(archive_entry_set_filetype) X(archive_entry_set_perm) X(archive_entry_set_uid)             \
-    X(archive_entry_set_gid) X(archive_entry_set_size) X(archive_entry_set_mtime)                \
-    X(archive_entry_set_rdevmajor) X(archive_entry_set_rdevminor)                                \
-    X(archive_entry_xattr_add_entry) X(archive_entry_acl_add_entry)                              \
-    X(archive_entry_sparse_add_entry)
-
-static struct {
-#define FIELD(name) __typeof__(&name) name;
-    FUNCTIONS(FIELD)
-} lib;
-
-static const char *load_failure;
-static pthread_once_t load_once = PTHREAD_ONCE_INIT;
-
-static void load(void) {
-    void *handle = dlopen("libarchive.so.13", RTLD_NOW | RTLD_LOCAL);
-    if (!handle) {
-        load_failure = "libarchive.so.13 could not be loaded; install Debian's package libarchive13";
-        return;
-    }
-#define FIND(name)                                                                      \
-    if (!(lib.name = (__typeof__(&name))dlsym(handle, #name)))                          \
-        load_failure = "libarchive.so.13 lacks " #name "; version 3.4 or later is needed";
-    FUNCTIONS(FIND)
-}
 
 struct glovebox_archive {
     struct archive *archive;
@@ -77,45 +41,41 @@ static int set_charset(glovebox_archive *e) {
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     if (!utf8) return 0;
     locale_t before = uselocale(utf8);
-    int status = lib.archive_write_set_format_option(e->archive, "pax", "hdrcharset", "UTF-8");
+    int status = archive_write_set_format_option(e->archive, "pax", "hdrcharset", "UTF-8");
     uselocale(before);
     freelocale(utf8);
     return status == ARCHIVE_OK;
 }
 
 static int open_archive(glovebox_archive *e) {
-    e->archive = lib.archive_write_new();
+    e->archive = archive_write_new();
     if (!e->archive) return 0;
-    if (lib.archive_write_set_format_pax(e->archive) != ARCHIVE_OK) return 0;
+    if (archive_write_set_format_pax(e->archive) != ARCHIVE_OK) return 0;
     /* GNU tar reads this form, and warns about each attribute in libarchive's own. */
-    if (lib.archive_write_set_format_option(e->archive, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK) return 0;
+    if (archive_write_set_format_option(e->archive, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK) return 0;
     if (!set_charset(e)) return 0;
-    if (lib.archive_write_set_bytes_per_block(e->archive, 0) != ARCHIVE_OK) return 0;
-    return lib.archive_write_open(e->archive, e, NULL, take, NULL) == ARCHIVE_OK;
+    if (archive_write_set_bytes_per_block(e->archive, 0) != ARCHIVE_OK) return 0;
+    return archive_write_open(e->archive, e, NULL, take, NULL) == ARCHIVE_OK;
 }
 
 static void close_archive(glovebox_archive *e) {
     if (!e->archive) return;
-    lib.archive_write_fail(e->archive); /* no end-of-archive marker: the caller writes it */
-    lib.archive_write_free(e->archive);
+    archive_write_fail(e->archive); /* no end-of-archive marker: the caller writes it */
+    archive_write_free(e->archive);
     e->archive = NULL;
 }
 
 /* Ends an entry without its content. libarchive would put zeros in place of that, 1,024 bytes at a
    time, so for a long file a new archive is the cheaper way to the next entry. */
 static int end_entry(glovebox_archive *e) {
-    if (e->size <= 1 << 20) return lib.archive_write_finish_entry(e->archive) == ARCHIVE_OK;
+    if (e->size <= 1 << 20) return archive_write_finish_entry(e->archive) == ARCHIVE_OK;
     close_archive(e);
     return open_archive(e);
 }
 
-glovebox_archive *glovebox_archive_new(const char **reason) {
-    pthread_once(&load_once, load);
-    *reason = load_failure;
-    if (load_failure) return NULL;
-    *reason = "libarchive refused to begin a pax archive";
+glovebox_archive *glovebox_archive_new(void) {
     glovebox_archive *e = calloc(1, sizeof *e);
-    if (e) e->entry = lib.archive_entry_new();
+    if (e) e->entry = archive_entry_new();
     if (e && !(e->entry && open_archive(e))) {
         glovebox_archive_free(e);
         e = NULL;
@@ -124,34 +84,34 @@ glovebox_archive *glovebox_archive_new(const char **reason) {
 }
 
 void glovebox_archive_free(glovebox_archive *e) {
-    if (e->entry) lib.archive_entry_free(e->entry);
+    if (e->entry) archive_entry_free(e->entry);
     close_archive(e);
     free(e->bytes);
     free(e);
 }
 
 void glovebox_archive_begin(glovebox_archive *e, const glovebox_archive_fields *f) {
-    struct archive_entry *entry = lib.archive_entry_clear(e->entry);
+    struct archive_entry *entry = archive_entry_clear(e->entry);
     e->permissions = f->permissions;
     e->size = f->size;
     e->has_acl = 0;
-    lib.archive_entry_copy_pathname(entry, f->path);
-    lib.archive_entry_set_filetype(entry, f->type);
-    lib.archive_entry_set_perm(entry, f->permissions);
-    lib.archive_entry_set_uid(entry, f->user);
-    lib.archive_entry_set_gid(entry, f->group);
-    lib.archive_entry_set_size(entry, f->size);
-    lib.archive_entry_set_mtime(entry, f->mtime, (long)f->mtime_nanoseconds);
+    archive_entry_copy_pathname(entry, f->path);
+    archive_entry_set_filetype(entry, f->type);
+    archive_entry_set_perm(entry, f->permissions);
+    archive_entry_set_uid(entry, f->user);
+    archive_entry_set_gid(entry, f->group);
+    archive_entry_set_size(entry, f->size);
+    archive_entry_set_mtime(entry, f->mtime, (long)f->mtime_nanoseconds);
     if (f->device_major | f->device_minor) {
-        lib.archive_entry_set_rdevmajor(entry, f->device_major);
-        lib.archive_entry_set_rdevminor(entry, f->device_minor);
+        archive_entry_set_rdevmajor(entry, f->device_major);
+        archive_entry_set_rdevminor(entry, f->device_minor);
     }
-    if (f->symlink) lib.archive_entry_copy_symlink(entry, f->symlink);
-    if (f->hard_link) lib.archive_entry_copy_hardlink(entry, f->hard_link);
+    if (f->symlink) archive_entry_copy_symlink(entry, f->symlink);
+    if (f->hard_link) archive_entry_copy_hardlink(entry, f->hard_link);
 }
 
 void glovebox_archive_add_xattr(glovebox_archive *e, const char *name, const void *value, size_t count) {
-    lib.archive_entry_xattr_add_entry(e->entry, name, value, count);
+    archive_entry_xattr_add_entry(e->entry, name, value, count);
 }
 
 int glovebox_archive_add_acl(glovebox_archive *e, int is_default, uint16_t tag, uint16_t permissions, int32_t id) {
@@ -167,11 +127,11 @@ int glovebox_archive_add_acl(glovebox_archive *e, int is_default, uint16_t tag, 
     case 0x20: own = ARCHIVE_ENTRY_ACL_OTHER; break;
     default: return 0;
     }
-    return lib.archive_entry_acl_add_entry(e->entry, type, permissions & 7, own, id, NULL) == ARCHIVE_OK;
+    return archive_entry_acl_add_entry(e->entry, type, permissions & 7, own, id, NULL) == ARCHIVE_OK;
 }
 
 void glovebox_archive_add_range(glovebox_archive *e, int64_t offset, int64_t length) {
-    lib.archive_entry_sparse_add_entry(e->entry, offset, length);
+    archive_entry_sparse_add_entry(e->entry, offset, length);
 }
 
 /* libarchive has one place for the mode and for the owning group's entry of an access list, so the
@@ -193,11 +153,11 @@ static void restore_mode(glovebox_archive *e) {
 int glovebox_archive_end(glovebox_archive *e, const void **bytes, size_t *count) {
     e->count = 0;
     e->keep = 1;
-    int status = lib.archive_write_header(e->archive, e->entry);
+    int status = archive_write_header(e->archive, e->entry);
     /* A warning says that a name is not UTF-8 and was marked as binary, as it should be. */
     int ok = status == ARCHIVE_OK || status == ARCHIVE_WARN;
     /* No content, but the sparse map goes before its first byte. */
-    if (ok) ok = lib.archive_write_data(e->archive, "", 0) >= 0;
+    if (ok) ok = archive_write_data(e->archive, "", 0) >= 0;
     e->keep = 0;
     if (!ok) return 0;
     if (!end_entry(e)) return 0;
@@ -208,6 +168,6 @@ int glovebox_archive_end(glovebox_archive *e, const void **bytes, size_t *count)
 }
 
 const char *glovebox_archive_reason(glovebox_archive *e) {
-    const char *text = lib.archive_error_string(e->archive);
+    const char *text = archive_error_string(e->archive);
     return text ? text : "no reason given";
 }

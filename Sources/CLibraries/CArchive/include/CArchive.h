@@ -3,8 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Formats tar headers with libarchive, which is loaded when the first encoder is made. Only headers
-   pass through it: the caller writes the content, so that it is not copied once more. */
+/* Formats tar headers with libarchive. Only headers pass through it: the caller writes the content, so that it is not copied once more. */
 typedef struct glovebox_archive glovebox_archive;
 
 typedef struct {
@@ -20,8 +19,8 @@ typedef struct {
     uint32_t device_major, device_minor;
 } glovebox_archive_fields;
 
-/* A new encoder of the pax format. NULL on failure; *reason then says why, in static memory. */
-glovebox_archive *glovebox_archive_new(const char **reason);
+/* A new encoder of the pax format, or NULL. */
+glovebox_archive *glovebox_archive_new(void);
 void glovebox_archive_free(glovebox_archive *encoder);
 
 /* Begins an entry; then come its attributes, its access lists and its data ranges, in any order. */

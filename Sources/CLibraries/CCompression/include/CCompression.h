@@ -3,17 +3,14 @@
 
 #include <stddef.h>
 
-// zlib and zstd, loaded at first use, so that a program that meets no compressed cluster pays
-// nothing for them. Safe to call from several threads.
+// zlib and zstd. Safe to call from several threads.
 
 enum glovebox_decompression {
     GLOVEBOX_DECOMPRESSED = 0,
-    /// The library is not installed.
-    GLOVEBOX_LIBRARY_MISSING = 1,
     /// The stream is damaged, or does not have exactly the size of the output.
-    GLOVEBOX_STREAM_DAMAGED = 2,
+    GLOVEBOX_STREAM_DAMAGED = 1,
     /// The library could not get memory.
-    GLOVEBOX_NO_MEMORY = 3,
+    GLOVEBOX_NO_MEMORY = 2,
 };
 
 /// Fills `output` from a raw deflate stream with a window of 4 KiB, as qcow2 stores it.
