@@ -34,9 +34,17 @@ enum QCOW2Tool {
             let image = "\(directory)/image"
             let create =
                 ["create", "-q", "-f", "qcow2"] + more + ["-o", options, image, "\(size)"]
-            try run("qemu-img", create)
+            try persistently { try run("qemu-img", create) }
             return [UInt8](try Data(contentsOf: URL(fileURLWithPath: image)))
         }
+    }
+
+    /// For an encrypted image qemu-img times itself, and gives up where the machine is busy.
+    private static func persistently(_ body: () throws -> Void) throws {
+        for _ in 0..<20 {
+            if (try? body()) != nil { return }
+        }
+        try body()
     }
 
     /// What qemu-img reads of an image, zeros where it cannot; throws where it does not open it.
