@@ -1,6 +1,5 @@
 @_exported public import Casework
 @_exported public import DiskFormats
-internal import Synchronization
 
 /// A Nova instance's disks, or a single image, opened read-only.
 ///
@@ -40,7 +39,7 @@ public final class Instance: Sendable {
     /// The names of its disks, the root disk first.
     public let diskNames: [String]
     private let slots: [LazyDisk]
-    private let root = Mutex<Result<GuestTree, GloveboxError>?>(nil)
+    private let root = Memo<GuestTree>()
 
     /// Finds the disks of `target`, an image file or an instance directory; attaches none yet.
     public init(at target: String, options: Options = Options()) throws(GloveboxError) {
@@ -119,19 +118,13 @@ public final class Instance: Sendable {
 
     /// The guest's own tree, as its fstab mounts it.
     package func guestTree() throws(GloveboxError) -> GuestTree {
-        if let known = root.withLock({ $0 }) { return try known.get() }
-        let result: Result<GuestTree, GloveboxError>
-        do throws(GloveboxError) {
+        try root.get { () throws(GloveboxError) in
             let slots = slots
             let mounts = GuestMounts(count: slots.count) { (index) throws(GloveboxError) in
                 try slots[index].disk()
             }
-            result = .success(try mounts.tree())
-        } catch {
-            result = .failure(error)
+            return try mounts.tree()
         }
-        root.withLock { $0 = result }
-        return try result.get()
     }
 }
 
@@ -139,26 +132,17 @@ public final class Instance: Sendable {
 private final class LazyDisk: Sendable {
     let file: Target.DiskFile
     private let options: Instance.Options
-    private let state = Mutex<Result<Disk, GloveboxError>?>(nil)
+    private let state = Memo<Disk>()
 
     init(file: Target.DiskFile, options: Instance.Options) {
         self.file = file
         self.options = options
     }
 
-    var attached: Disk? { state.withLock { try? $0?.get() } }
+    var attached: Disk? { state.made }
 
     func disk() throws(GloveboxError) -> Disk {
-        let result = state.withLock { state in
-            if let known = state { return known }
-            let fresh: Result<Disk, GloveboxError>
-            do throws(GloveboxError) { fresh = .success(try attach()) } catch {
-                fresh = .failure(error)
-            }
-            state = fresh
-            return fresh
-        }
-        return try result.get()
+        try state.get(attach)
     }
 
     private func attach() throws(GloveboxError) -> Disk {

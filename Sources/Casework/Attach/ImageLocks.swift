@@ -23,10 +23,18 @@ enum ImageLocks {
     }
 
     /// File systems where others may hold locks that this machine does not see (statfs(2)).
-    private static let remote: [UInt32: String] = [
-        0x6969: "NFS", 0x6573_5546: "FUSE", 0xFF53_4D42: "CIFS", 0xFE53_4D42: "SMB",
-        0x00C3_6400: "CephFS", 0x0102_1997: "9p", 0x0BD0_0BD0: "Lustre",
-    ]
+    private static func remote(_ magic: UInt32) -> String? {
+        switch magic {
+        case 0x6969: "NFS"
+        case 0x6573_5546: "FUSE"
+        case 0xFF53_4D42: "CIFS"
+        case 0xFE53_4D42: "SMB"
+        case 0x00C3_6400: "CephFS"
+        case 0x0102_1997: "9p"
+        case 0x0BD0_0BD0: "Lustre"
+        default: nil
+        }
+    }
 
     /// Takes a reader's locks on `file` and makes sure that nobody writes to it.
     static func hold(_ file: FileDescriptor, isTop: Bool) throws(AttachError) -> Answer {
@@ -39,7 +47,7 @@ enum ImageLocks {
             return .unknown("its file system cannot tell (\(error.name))")
         }
         if let conflict { throw inUse(file.path, conflict) }
-        guard let name = remote[magic] else { return .held }
+        guard let name = remote(magic) else { return .held }
         return .unknown("its file system is \(name), where other machines' locks may not show")
     }
 

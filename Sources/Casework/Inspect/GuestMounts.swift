@@ -59,7 +59,7 @@ package struct GuestMounts: Sendable {
     }
 
     /// Types that no Linux guest has its root on.
-    private static let neverRoot: Set<String> = ["vfat", "exfat", "iso9660", "udf", "swap"]
+    private static let neverRoot: [String] = ["vfat", "exfat", "iso9660", "udf", "swap"]
 
     /// Whether a volume that could not be read may be the root all the same.
     private static func mayBeRoot(_ volume: Volume) -> Bool {
@@ -145,19 +145,21 @@ package struct GuestMounts: Sendable {
         in root: GuestTree.Mount
     ) -> [[[UInt8]]] {
         let tree = GuestTree(root: root)
-        var known: [[[UInt8]]: [[UInt8]]] = [:]
+        // By length, so that what a point lies below comes before it; the longest is found first.
+        var known: [(point: [[UInt8]], place: [[UInt8]])] = []
         for point in entries.map(\.mountPoint).sorted(by: { $0.count < $1.count }) {
-            let parent = known.keys.filter { $0.count < point.count && point.starts(with: $0) }
-                .max { $0.count < $1.count }
-            if let parent, let place = known[parent] {
-                known[point] = place + point.dropFirst(parent.count)
+            let above = known.last { $0.point.count < point.count && point.starts(with: $0.point) }
+            if let above {
+                known.append((point, above.place + point.dropFirst(above.point.count)))
             } else if let file = try? tree.resolve(GuestPath.joined(point)) {
-                known[point] = GuestPath.components(of: file.path)
+                known.append((point, GuestPath.components(of: file.path)))
             } else {
-                known[point] = point
+                known.append((point, point))
             }
         }
-        return entries.map { known[$0.mountPoint] ?? $0.mountPoint }
+        return entries.map { entry in
+            known.last { $0.point == entry.mountPoint }?.place ?? entry.mountPoint
+        }
     }
 
     private func mounted(

@@ -1,5 +1,4 @@
 public import DiskFormats
-internal import Synchronization
 
 /// A file that a guest path led to.
 public struct GuestFile: Sendable {
@@ -53,7 +52,7 @@ package struct GuestTree: Sendable {
         /// Whether a listing counts as complete without it.
         package let isExpendable: Bool
         private let open: @Sendable () throws(GloveboxError) -> Mount
-        private let memo = Mutex<Result<Mount, GloveboxError>?>(nil)
+        private let memo = Memo<Mount>()
 
         package init(
             _ point: [[UInt8]],
@@ -67,13 +66,7 @@ package struct GuestTree: Sendable {
 
         /// What is mounted here; throws where it is not at hand or cannot be read.
         package func mount() throws(GloveboxError) -> Mount {
-            let result = memo.withLock { memo in
-                if let known = memo { return known }
-                let fresh = Result { () throws(GloveboxError) in try open() }
-                memo = fresh
-                return fresh
-            }
-            return try result.get()
+            try memo.get(open)
         }
     }
 

@@ -1,5 +1,4 @@
 public import DiskFormats
-internal import Synchronization
 
 /// A partition of a disk, or a whole disk that has none.
 ///
@@ -12,8 +11,8 @@ public final class Volume: Sendable {
     /// The volume's bytes.
     public let source: any BlockSource
     private let journal: JournalPolicy
-    private let opened = Mutex<Result<any FileSystem, GloveboxError>?>(nil)
-    private let probed = Mutex<Result<[VolumeSignature], GloveboxError>?>(nil)
+    private let opened = Memo<any FileSystem>()
+    private let probed = Memo<[VolumeSignature]>()
 
     package init(
         name: GuestPath.VolumeName,
@@ -29,7 +28,7 @@ public final class Volume: Sendable {
 
     /// What the volume's bytes say it holds, best first; empty where nothing is recognised.
     public func signatures() throws(GloveboxError) -> [VolumeSignature] {
-        try once(probed) { () throws(GloveboxError) in
+        try probed.get { () throws(GloveboxError) in
             try reading(name.description) { () throws(DiskError) in
                 try VolumeSignature.probe(source)
             }
@@ -41,11 +40,11 @@ public final class Volume: Sendable {
     /// Throws where there is none, where two are claimed, or where none of the native readers
     /// knows it.
     public func fileSystem() throws(GloveboxError) -> any FileSystem {
-        try once(opened) { () throws(GloveboxError) in try open() }
+        try opened.get { () throws(GloveboxError) in try open() }
     }
 
     /// The file system, if it has been opened; does not open it.
-    public var openedFileSystem: (any FileSystem)? { opened.withLock { try? $0?.get() } }
+    public var openedFileSystem: (any FileSystem)? { opened.made }
 
     private func open() throws(GloveboxError) -> any FileSystem {
         let found = try signatures()
@@ -82,21 +81,5 @@ public final class Volume: Sendable {
     private static let biosBoot = "21686148-6449-6E6F-744E-656564454649"
 
     /// The types that the native readers know, as blkid names them.
-    package static let nativeTypes: Set<String> = ["ext2", "ext3", "ext4"]
-
-    private func once<Value: Sendable>(
-        _ memo: borrowing Mutex<Result<Value, GloveboxError>?>,
-        _ make: () throws(GloveboxError) -> Value
-    ) throws(GloveboxError) -> Value {
-        let result = memo.withLock { memo in
-            if let known = memo { return known }
-            let fresh: Result<Value, GloveboxError>
-            do throws(GloveboxError) { fresh = .success(try make()) } catch {
-                fresh = .failure(error)
-            }
-            memo = fresh
-            return fresh
-        }
-        return try result.get()
-    }
+    package static let nativeTypes: [String] = ["ext2", "ext3", "ext4"]
 }

@@ -31,14 +31,5 @@ package struct CRC32C: Sendable {
 
 /// CRC-32 (ISO-HDLC, as zlib and GPT use it) of `span`.
 package func crc32(_ span: RawSpan) -> UInt32 {
-    var crc: UInt32 = ~0
-    for index in 0..<span.byteCount {
-        let byte = unsafe span.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
-        crc = (crc >> 8) ^ crc32Table[Int((crc ^ UInt32(byte)) & 0xFF)]
-    }
-    return ~crc
-}
-
-private let crc32Table: [UInt32] = (0..<256).map { first in
-    (0..<8).reduce(UInt32(first)) { crc, _ in (crc >> 1) ^ (crc & 1 == 1 ? 0xEDB8_8320 : 0) }
+    unsafe span.withUnsafeBytes { unsafe ~glovebox_crc32(~0, $0.baseAddress, $0.count) }
 }

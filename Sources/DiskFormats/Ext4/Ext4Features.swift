@@ -89,25 +89,31 @@ package struct Ext4Features: Equatable, Sendable {
         }
     }
 
-    private static func names(_ bits: UInt32, _ table: [Int: String], _ kind: String) -> [String] {
-        (0..<32).filter { bits >> UInt32($0) & 1 == 1 }.map { table[$0] ?? "FEATURE_\(kind)\($0)" }
+    private typealias Names = [(bit: Int, name: String)]
+
+    private static func names(_ bits: UInt32, _ table: Names, _ kind: String) -> [String] {
+        (0..<32).filter { bits >> UInt32($0) & 1 == 1 }.map { bit in
+            table.first { $0.bit == bit }?.name ?? "FEATURE_\(kind)\(bit)"
+        }
     }
 
-    private static let compatibleNames = [
-        0: "dir_prealloc", 1: "imagic_inodes", 2: "has_journal", 3: "ext_attr",
-        4: "resize_inode", 5: "dir_index", 6: "lazy_bg", 8: "snapshot_bitmap",
-        9: "sparse_super2", 10: "fast_commit", 11: "stable_inodes", 12: "orphan_file",
+    private static let compatibleNames: Names = [
+        (0, "dir_prealloc"), (1, "imagic_inodes"), (2, "has_journal"), (3, "ext_attr"),
+        (4, "resize_inode"), (5, "dir_index"), (6, "lazy_bg"), (8, "snapshot_bitmap"),
+        (9, "sparse_super2"), (10, "fast_commit"), (11, "stable_inodes"), (12, "orphan_file"),
     ]
-    private static let incompatibleNames = [
-        0: "compression", 1: "filetype", 2: "needs_recovery", 3: "journal_dev", 4: "meta_bg",
-        6: "extent", 7: "64bit", 8: "mmp", 9: "flex_bg", 10: "ea_inode", 12: "dirdata",
-        13: "metadata_csum_seed", 14: "large_dir", 15: "inline_data", 16: "encrypt",
-        17: "casefold",
+    private static let incompatibleNames: Names = [
+        (0, "compression"), (1, "filetype"), (2, "needs_recovery"), (3, "journal_dev"),
+        (4, "meta_bg"),
+        (6, "extent"), (7, "64bit"), (8, "mmp"), (9, "flex_bg"), (10, "ea_inode"), (12, "dirdata"),
+        (13, "metadata_csum_seed"), (14, "large_dir"), (15, "inline_data"), (16, "encrypt"),
+        (17, "casefold"),
     ]
-    private static let readOnlyCompatibleNames = [
-        0: "sparse_super", 1: "large_file", 3: "huge_file", 4: "uninit_bg", 5: "dir_nlink",
-        6: "extra_isize", 7: "snapshot", 8: "quota", 9: "bigalloc", 10: "metadata_csum",
-        11: "replica", 12: "read-only", 13: "project", 14: "shared_blocks", 15: "verity",
-        16: "orphan_present",
+    private static let readOnlyCompatibleNames: Names = [
+        (0, "sparse_super"), (1, "large_file"), (3, "huge_file"), (4, "uninit_bg"),
+        (5, "dir_nlink"),
+        (6, "extra_isize"), (7, "snapshot"), (8, "quota"), (9, "bigalloc"), (10, "metadata_csum"),
+        (11, "replica"), (12, "read-only"), (13, "project"), (14, "shared_blocks"), (15, "verity"),
+        (16, "orphan_present"),
     ]
 }

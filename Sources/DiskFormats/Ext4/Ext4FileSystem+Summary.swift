@@ -13,7 +13,7 @@ extension Ext4FileSystem {
         return FileSystemSummary(
             type: superblock.features.typeName,
             label: superblock.label,
-            uuid: superblock.uuidText,
+            uuid: IdentifierText.uuid(superblock.uuid),
             blockSize: superblock.blockSize,
             totalBytes: total << shift,
             freeBytes: free.blocks << shift,

@@ -152,11 +152,4 @@ extension Ext4Superblock {
             return power == group
         }
     }
-
-    /// The UUID as blkid prints it.
-    package var uuidText: String {
-        let digits = uuid.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-        let groups = [0..<4, 4..<6, 6..<8, 8..<10, 10..<16]
-        return groups.map { digits[$0].joined() }.joined(separator: "-")
-    }
 }
