@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// What was made when it was first asked for, or why it could not be made; the same ever after.
-package struct Memo<Value: Sendable>: ~Copyable, Sendable {
+package final class Memo<Value: Sendable>: Sendable {
     // Not `Result`: its generic arguments cost the runtime a look through every conformance.
     private enum Outcome: Sendable {
         case value(Value)
