@@ -33,6 +33,7 @@ let package = Package(
         .library(name: "DiskFormats", targets: ["DiskFormats"]),
         .library(name: "Glovebox", targets: ["Glovebox"]),
         .executable(name: "glovebox", targets: ["glovebox"]),
+        .executable(name: "glovebox-engine", targets: ["glovebox-engine"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -42,6 +43,12 @@ let package = Package(
         shim("CArchive", libraries: ["archive"]),
         shim("CCompression", libraries: ["z", "zstd"]),
         shim("CChecksums"),
+        .systemLibrary(name: "CNBD", path: "Sources/CLibraries/CNBD", pkgConfig: "libnbd"),
+        .systemLibrary(
+            name: "CGuestfs",
+            path: "Sources/CLibraries/CGuestfs",
+            pkgConfig: "libguestfs"
+        ),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
         .target(
@@ -51,8 +58,30 @@ let package = Package(
         ),
         .target(name: "ArchiveFile", dependencies: ["CArchive"], swiftSettings: strict),
         .target(
+            name: "EngineProtocol",
+            dependencies: ["DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "NBDClient",
+            dependencies: ["CNBD", "DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "GuestfsEngine",
+            dependencies: ["CGuestfs", "EngineProtocol", "DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "glovebox-engine",
+            dependencies: ["EngineProtocol", "GuestfsEngine", "NBDClient", "DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "Casework",
-            dependencies: ["DiskFormats", "Compression", "ArchiveFile", "Linux"],
+            dependencies: [
+                "DiskFormats", "Compression", "ArchiveFile", "EngineProtocol", "Linux",
+            ],
             swiftSettings: strict
         ),
         .target(
