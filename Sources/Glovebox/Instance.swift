@@ -60,6 +60,11 @@ public final class Instance: Sendable {
     /// The disks that have been attached so far.
     public var attachedDisks: [Disk] { slots.compactMap(\.attached) }
 
+    /// What a user ought to know of the disks that could not be used, each with its name.
+    package var warningsOfUnusableDisks: [(disk: String, warning: String)] {
+        slots.flatMap { slot in slot.warningsOfFailure.map { (slot.file.name, $0) } }
+    }
+
     /// The disk of that name, attached.
     public func disk(_ name: String) throws(GloveboxError) -> Disk {
         guard let slot = slots.first(where: { $0.file.name == name }) else {
@@ -140,6 +145,7 @@ private final class LazyDisk: Sendable {
     let file: Target.DiskFile
     private let options: Instance.Options
     private let state = Mutex<Result<Disk, GloveboxError>?>(nil)
+    private let warnings = Mutex<[String]>([])
 
     init(file: Target.DiskFile, options: Instance.Options) {
         self.file = file
@@ -147,6 +153,9 @@ private final class LazyDisk: Sendable {
     }
 
     var attached: Disk? { state.withLock { try? $0?.get() } }
+
+    /// What came up before the disk turned out not to be usable.
+    var warningsOfFailure: [String] { attached == nil ? warnings.withLock { $0 } : [] }
 
     func disk() throws(GloveboxError) -> Disk {
         let result = state.withLock { state in
@@ -165,9 +174,12 @@ private final class LazyDisk: Sendable {
         var attaching = AttachOptions()
         attaching.format = options.format
         attaching.allowedBackingDirectories = options.allowedBackingDirectories
+        var found: [String] = []
+        defer { warnings.withLock { $0 = found } }
         let image: AttachedDisk
-        do throws(AttachError) { image = try Casework.attach(file.path, options: attaching) } catch
-        {
+        do throws(AttachError) {
+            image = try Casework.attach(file.path, options: attaching, warnings: &found)
+        } catch {
             throw GloveboxError(error)
         }
         return try Disk(name: file.name, image: image, journal: options.journal)
