@@ -10,7 +10,7 @@ import time
 import pytest
 
 import support
-from support import DAMAGED, DONE, GLOVEBOX, MISSING, USAGE, ok, run, tool
+from support import DAMAGED, DONE, GLOVEBOX, MISSING, USAGE, ok, run, slowed, tool, until
 
 # Mounts files over others where only the program sees that.
 HIDING = 'for file in $HIDDEN; do mount --bind /dev/null "$file" || exit 99; done; exec "$@"'
@@ -142,22 +142,6 @@ def test_a_name_that_somebody_takes_meanwhile_is_not_overwritten(fixtures, tmp_p
         assert process.returncode == DAMAGED and b"File exists" in error, error
         assert [path.name for path in place.iterdir()] == ["all.tar"]
         assert (place / "all.tar").read_bytes() == b"of somebody else"
-
-
-def slowed(how, command):
-    """Starts a program of which strace delays some system call; the process is its own."""
-    trace = ["strace", "-D", "-f", "-o", os.devnull, "-e", f"inject={how}"]
-    return subprocess.Popen(
-        [*trace, *map(os.fspath, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
 
 
 @pytest.mark.needs_root
