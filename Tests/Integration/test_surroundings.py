@@ -218,6 +218,11 @@ def test_a_character_that_carries_bytes_is_itself_when_it_is_in_a_name(oddly_nam
     os.rename(place / "x", os.path.join(os.fsencode(place), b"\xff"))
     assert ok("cat", image, "/etc/hostname").out == b"web-1\n"
     assert run("cat", os.path.join(os.fsencode(place), b"\xff"), "/etc/hostname").code != DONE
+    # Nor does a header that names the one get the other.
+    overlay = place / "overlay"
+    tool("qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", "\U0010feff", "-F", "qcow2", overlay,
+         "96M")
+    assert ok("cat", overlay, "/etc/hostname").out == b"web-1\n"
 
 
 def test_an_instance_directory_may_hold_any_names(oddly_named, tmp_path):
