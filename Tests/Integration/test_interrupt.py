@@ -192,7 +192,10 @@ def test_a_signal_ends_the_waiting_for_the_reader_of_a_fifo(name, large, tmp_pat
     until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 2)
     time.sleep(0.3)
     process.send_signal(name)
-    written, _ = process.communicate(timeout=5)
+    try:
+        written, _ = process.communicate(timeout=5)
+    finally:
+        process.kill()
     assert process.returncode == INTERRUPTED and written == b""
 
 
