@@ -95,7 +95,7 @@ struct FileListing: ~Copyable {
         case .json:
             json.object { json in
                 json.member("path", base64: "path_base64", found.path)
-                json.member("volume", found.volume.description)
+                json.member("volume", base64: "volume_base64", host: found.volume.description)
                 json.member("error", error.description)
             }
             try endLine()

@@ -21,9 +21,6 @@ final class DirectoryExtraction {
     private var linkableBytes = 0
     private var heldBytes = 0
 
-    /// Directories and links, which are finished at the end, may take this much memory.
-    private static let heldBytesMax = 192 << 20
-
     init(
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
@@ -89,13 +86,8 @@ final class DirectoryExtraction {
 
     private func hold(_ item: PlannedItem, _ list: inout [PlannedItem]) {
         heldBytes += item.path.count + item.target.count + MemoryLayout<PlannedItem>.size + 64
-        guard heldBytes <= Self.heldBytesMax else {
-            let error = SystemError(
-                call: "extract",
-                path: "more directories and links",
-                errno: ENOMEM
-            )
-            report.ending = .failed(.system(error))
+        guard heldBytes <= extraction.options.heldBytesMax else {
+            report.ending = .failed(.tooManyHeld)
             return
         }
         list.append(item)

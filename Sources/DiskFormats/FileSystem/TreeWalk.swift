@@ -11,6 +11,9 @@ package struct TreeWalk {
         package var depth = 4_096
         /// The longest path, in bytes from the start on, whose directory is entered.
         package var pathBytes = 65_536
+        /// How much memory the names in the open directories may take, and what is remembered of the
+        /// directories that were entered.
+        package var heldBytes = DirectoryListing.heldBytesMax
 
         /// The defaults.
         package init() {}
@@ -47,15 +50,13 @@ package struct TreeWalk {
         case stop
     }
 
-    /// How many names the open directories above one may hold for it to be entered.
-    private static let heldNamesMax = 2_000_000
     /// How many inodes are kept read ahead in all open directories together.
     private static let heldInodesMax = 131_072
     /// How many are read ahead at first: little, so that a large directory begins at once; then
     /// twice as many each time, so that few blocks of the inode table are needed twice.
     private static let firstWindow = 2_048
-    /// How many words of 64 bits the set of entered directories may grow to.
-    private static let enteredWordsMax = 8_388_608
+    /// What a word of 64 bits in the set of entered directories takes while the set grows.
+    private static let enteredWordBytes = 64
 
     private struct Frame {
         var entries: [DirectoryEntry]
@@ -68,6 +69,8 @@ package struct TreeWalk {
         var window = TreeWalk.firstWindow
         /// Length of the path of this directory.
         var pathBytes: Int
+        /// What its names take.
+        var heldBytes: Int
     }
 
     private let fileSystem: any FileSystem
@@ -76,7 +79,7 @@ package struct TreeWalk {
     private var frames: [Frame] = []
     private var path: [UInt8]
     private var entered: [UInt64: UInt64] = [:]
-    private var heldNames = 0
+    private var heldBytes = 0
     private var heldInodes = 0
 
     private init(_ fileSystem: any FileSystem, _ prefix: [UInt8], _ limits: Limits) {
@@ -134,7 +137,7 @@ extension TreeWalk {
 
     private mutating func leave() {
         guard let last = frames.popLast() else { return }
-        heldNames -= last.entries.count
+        heldBytes -= last.heldBytes
         heldInodes -= last.inodes.count
     }
 
@@ -149,18 +152,24 @@ extension TreeWalk {
         entered[directory >> 6, default: 0] |= 1 << (directory & 63)
         let listing: DirectoryListing
         do throws(DiskError) {
-            listing = try fileSystem.entries(of: directory)
+            listing = try fileSystem.entries(of: directory, heldBytesMax: room)
         } catch {
             return try body(.problem(path: path, error)) != .stop
         }
         for problem in listing.problems where try body(.problem(path: path, problem)) == .stop {
             return false
         }
-        heldNames += listing.entries.count
         let order = NameOrder.sorted(listing.entries)
-        frames.append(Frame(entries: listing.entries, order: order, pathBytes: path.count))
+        let held = listing.entries.reduce(0) { $0 + $1.heldBytes }
+        heldBytes += held
+        frames.append(
+            Frame(entries: listing.entries, order: order, pathBytes: path.count, heldBytes: held)
+        )
         return true
     }
+
+    /// What the names of a further directory may take.
+    private var room: Int { limits.heldBytes - heldBytes - entered.count * Self.enteredWordBytes }
 
     private func refusal(of directory: UInt64) -> DiskError? {
         let name = "directory with inode \(directory)"
@@ -173,11 +182,12 @@ extension TreeWalk {
         if path.count - prefixBytes > limits.pathBytes {
             return DiskError(.refused, name, "path of more than \(limits.pathBytes) bytes")
         }
-        if heldNames > Self.heldNamesMax {
-            return DiskError(.refused, name, "directories above it hold over \(heldNames) names")
-        }
-        if entered.count >= Self.enteredWordsMax {
-            return DiskError(.refused, name, "too many directories were entered before it")
+        if room <= 0 {
+            return DiskError(
+                .refused,
+                name,
+                "the names in the directories above it take all memory; look at it by itself"
+            )
         }
         return nil
     }
