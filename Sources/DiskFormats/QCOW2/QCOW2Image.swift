@@ -73,8 +73,7 @@ public struct QCOW2Image: BlockSource {
 
     /// The layer that the bytes at `offset` come from.
     public func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try checkRange(offset, 1)
-        guard limit > 0 else { throw DiskError(.truncated, "disk", at: offset, "no bytes wanted") }
+        try checkRun(offset, limit)
         let answer = try content(at: offset, limit: min(limit, byteCount - offset))
         let origin: BlockRun.Origin
         switch answer.content {
