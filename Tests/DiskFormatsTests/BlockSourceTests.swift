@@ -11,27 +11,9 @@ import Testing
         #expect(throws: DiskError.self) { try slice.bytes(at: UInt64.max, count: 1) }
     }
 
-    /// A disk of 256 KiB whose sector 200 cannot be read.
-    private struct BadSector: BlockSource {
-        let base = MemorySource((0..<(256 << 10)).map { UInt8(truncatingIfNeeded: $0 >> 9) })
-        let bad: Range<UInt64> = (200 * 512)..<(201 * 512)
-        var byteCount: UInt64 { base.byteCount }
-
-        func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
-            let range = offset..<(offset + UInt64(buffer.byteCount))
-            guard !range.overlaps(bad) else {
-                throw DiskError(.unreadable, "disk", at: bad.lowerBound, "input/output error")
-            }
-            try base.read(into: &buffer, at: offset)
-        }
-
-        func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-            try base.run(at: offset, limit: limit)
-        }
-    }
-
     @Test func `an unreadable sector costs a cache no more than what stands in it`() throws {
-        let cache = BlockCache(BadSector())
+        let disk = MemorySource((0..<(256 << 10)).map { UInt8(truncatingIfNeeded: $0 >> 9) })
+        let cache = BlockCache(BadSectors(disk, (200 * 512)..<(201 * 512)))
         for sector in UInt64(0)..<512 {
             let read = { () throws(DiskError) -> UInt8 in
                 try cache.withBytes(at: sector * 512, count: 512) { (raw) throws(DiskError) in
