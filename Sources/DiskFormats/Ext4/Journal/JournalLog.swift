@@ -11,7 +11,7 @@ struct JournalLog {
         let sequence: UInt32
         let checksum: UInt32
         let isEscaped: Bool
-        /// Set where the copy's content does not match ``checksum``.
+        /// Set where the copy cannot be read, or its content does not match ``checksum``.
         var isDamaged = false
     }
 
