@@ -114,7 +114,7 @@ struct QCOW2HostileTests {
         let data = sample.bytes.count
         // Every byte where each is refused at once, then a prime stride through tables and data.
         let l1 = Int(Self.value(sample.bytes, at: 40))
-        let step = name == "extended" ? 4093 : 61
+        let step = Soak.step(name == "extended" ? 4093 : 61)
         let lengths = Array(0..<min(2048, l1 + 8)) + Array(stride(from: l1, to: data, by: step))
         for length in lengths {
             let outcome = QCOW2Tool.outcome(Array(sample.bytes[..<length]), piece: 4096)
