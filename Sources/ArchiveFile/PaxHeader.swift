@@ -94,21 +94,36 @@ extension PaxHeader {
             header.replace("GNU.sparse.name", entry.path)
             isMended = true
         }
-        if !header.has("hdrcharset"), hasCombining(entry.path) {
+        if !header.has("hdrcharset"), entry.names.contains(where: composes) {
             header.insert("hdrcharset", "BINARY")
             isMended = true
         }
         return isMended ? header.blocks : nil
     }
 
-    /// Whether ``mended(_:of:)`` is worth asking: paths in ASCII are right as they are.
+    /// Whether ``mended(_:of:)`` is worth asking: names in ASCII are right as they are.
     static func mayNeedMending(_ entry: ArchiveEntry) -> Bool {
-        entry.path.contains { $0 >= 0x80 }
+        entry.names.contains { $0.contains { $0 >= 0x80 } }
     }
 
-    private static func hasCombining(_ path: [UInt8]) -> Bool {
-        String(decoding: path, as: UTF8.self).unicodeScalars.contains {
-            $0.properties.canonicalCombiningClass != .notReordered
+    /// Whether composition could make another name of `name`: what joins with the character before
+    /// it is a mark, or a vowel or final consonant of Hangul (Unicode 16, section 3.12).
+    private static func composes(_ name: [UInt8]) -> Bool {
+        String(decoding: name, as: UTF8.self).unicodeScalars.contains { scalar in
+            switch scalar.properties.generalCategory {
+            case .nonspacingMark, .spacingMark: true
+            default: 0x1161...0x1175 ~= scalar.value || 0x11A8...0x11C2 ~= scalar.value
+            }
+        }
+    }
+}
+
+extension ArchiveEntry {
+    /// All names in it: its path, and what it leads to.
+    fileprivate var names: [[UInt8]] {
+        switch kind {
+        case .symbolicLink(let name), .hardLink(let name): [path, name]
+        case .file, .directory, .device, .fifo: [path]
         }
     }
 }
