@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import os
-import re
 import subprocess
 import time
 
