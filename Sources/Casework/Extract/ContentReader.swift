@@ -10,7 +10,7 @@ final class ContentReader {
     private var windowStart: UInt64 = 0
 
     /// How much is read at once.
-    static let windowBytes = 1 << 20
+    static let windowBytes = 1 << 18
     /// Small files are read together where no more than this lies between them.
     private static let gapMax: UInt64 = 1 << 16
     /// The unit in which an unreadable range is narrowed down.
