@@ -866,3 +866,28 @@ def test_extraction_of_a_volume_and_of_several_paths_gives_each_once(cloud):
     assert any(name.endswith("note") for name in names)
     assert any(name.endswith("etc/fstab") for name in names)
     assert not any(name.startswith("/") or ".." in name.split("/") for name in names)
+
+
+def test_a_listing_of_many_batches_is_whole_in_order_and_told_the_same_in_every_form(tmp_path):
+    tree = tmp_path / "tree"
+    names = [f"many/{number:03d}-{'x' * (number % 90)}" for number in range(700)]
+    (tree / "many").mkdir(parents=True)
+    (tree / "few").mkdir()
+    for name in names:
+        (tree / name).write_text(name)
+    (tree / "many/000-link").symlink_to("elsewhere")
+    image = tmp_path / "many.img"
+    tool("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "16M")
+    below = sorted(["many/000-link", *names])
+    paths = [f"/{path}" for path in ["few", "lost+found", "many", *below]]
+    assert ok("find", image).text.splitlines() == ["/", *paths]
+    assert ok("ls", "-R", image).text.splitlines() == paths
+    assert ok("ls", image, "/many").text.split() == [name[len("many/"):] for name in below]
+    found = [json.loads(line) for line in ok("ls", "-R", "--json", image).text.splitlines()]
+    assert [entry["path"] for entry in found] == paths
+    assert all(e["size"] == len(e["path"]) - 1 for e in found if e["type"] == "file")
+    assert [e["target"] for e in found if e["type"] == "symlink"] == ["elsewhere"]
+    long = ok("ls", "-l", image, "/many").text.splitlines()
+    assert [line.split(" -> ")[0].split()[-1] for line in long] == [n[5:] for n in below]
+    with open("/dev/full", "wb") as full:
+        assert run("find", image, "--json", stdout=full).code == DAMAGED

@@ -61,20 +61,12 @@ final class DirectoryExtraction {
             case .directory: makeDirectory(item, target)
             case .regular where item.linkTo != nil: makeHardLink(item, target)
             case .regular:
-                reader(item).readAhead(upcoming(batch.items, from: index))
+                reader(item).readAhead(UpcomingPlaces(batch.items[index...]))
                 writeFile(item, target)
             default: hold(item, &links)
             }
         }
         return goesOn
-    }
-
-    private func upcoming(
-        _ files: [PlannedItem],
-        from index: Int
-    ) -> some Sequence<(offset: UInt64, length: UInt64)> {
-        files[index...].lazy.prefix { $0.root == files[index].root }
-            .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
     }
 
     private func reader(_ item: PlannedItem) -> ContentReader {

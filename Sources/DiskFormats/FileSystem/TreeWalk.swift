@@ -52,9 +52,13 @@ package struct TreeWalk {
 
     /// How many inodes are kept read ahead in all open directories together.
     private static let heldInodesMax = 131_072
-    /// How many are read ahead at first: little, so that a large directory begins at once; then
-    /// twice as many each time, so that few blocks of the inode table are needed twice.
-    private static let firstWindow = 2_048
+    /// How many are read ahead at first: little, so that a large directory begins at once, and that
+    /// the processor's own cache holds them.
+    private static let firstWindow = 4_096
+    /// In directories with more names than this each window is twice as long as the one before:
+    /// their part of the inode table is more than a file system keeps in memory, and is read once
+    /// for each window.
+    private static let doublingNamesMin = 131_072
     /// What a word of 64 bits in the set of entered directories takes while the set grows.
     private static let enteredWordBytes = 64
 
@@ -64,13 +68,20 @@ package struct TreeWalk {
         var order: [UInt32]
         var next = 0
         /// The inodes of the entries from `ahead` on, read in the order of their numbers.
-        var inodes: [Result<Inode, DiskError>] = []
+        var inodes: [Inode] = []
+        /// Which of them could not be read, and why.
+        var failures: [Int: DiskError] = [:]
         var ahead = 0
         var window = TreeWalk.firstWindow
         /// Length of the path of this directory.
         var pathBytes: Int
         /// What its names take.
         var heldBytes: Int
+
+        func inode(at index: Int) -> Result<Inode, DiskError> {
+            if !failures.isEmpty, let error = failures[index] { return .failure(error) }
+            return .success(inodes[index])
+        }
     }
 
     private let fileSystem: any FileSystem
@@ -91,7 +102,8 @@ package struct TreeWalk {
 
     /// Reports everything below `directory`, but not the directory itself, to `body`.
     ///
-    /// All paths begin with `prefix`, which ends with a slash unless it is empty. Returns false where `body` stopped the walk. Throws only what `body` throws.
+    /// All paths begin with `prefix`, which ends with a slash unless it is empty. Returns false
+    /// where `body` stopped the walk. Throws only what `body` throws.
     @discardableResult
     package static func run<Failure: Error>(
         _ fileSystem: any FileSystem,
@@ -115,7 +127,7 @@ extension TreeWalk {
         _ body: (Event) throws(Failure) -> Next
     ) throws(Failure) -> Bool {
         let top = frames.count - 1
-        path.removeSubrange(frames[top].pathBytes...)
+        path.removeLast(path.count - frames[top].pathBytes)
         guard frames[top].next < frames[top].order.count else {
             leave()
             return true
@@ -200,30 +212,46 @@ extension TreeWalk {
         let top = frames.count - 1
         let next = frames[top].next
         let index = next - frames[top].ahead
-        if index < frames[top].inodes.count { return frames[top].inodes[index] }
+        if index < frames[top].inodes.count { return frames[top].inode(at: index) }
 
         heldInodes -= frames[top].inodes.count
         frames[top].inodes.removeAll(keepingCapacity: true)
+        frames[top].failures = [:]
         frames[top].ahead = next
         let most = min(frames[top].window, Self.heldInodesMax - heldInodes)
         let window = min(frames[top].order.count - next, most)
-        frames[top].window = min(frames[top].window * 2, Self.heldInodesMax)
+        if frames[top].order.count > Self.doublingNamesMin {
+            frames[top].window = min(frames[top].window * 2, Self.heldInodesMax)
+        }
         guard window > 1 else {
             return read(frames[top].entries[Int(frames[top].order[next])].inode)
         }
-        frames[top].inodes = readAhead(frames[top], count: window)
+        readAhead(count: window)
         heldInodes += window
-        return frames[top].inodes[0]
+        return frames[top].inode(at: 0)
     }
 
-    private func readAhead(_ frame: Frame, count: Int) -> [Result<Inode, DiskError>] {
-        let numbers = (0..<count).map { frame.entries[Int(frame.order[frame.next + $0])].inode }
-        var byNumber = (0..<count).map { ByNumber(inode: numbers[$0], index: $0) }
+    /// Reads the inodes of the next `count` entries of the innermost directory.
+    private mutating func readAhead(count: Int) {
+        let top = frames.count - 1
+        let next = frames[top].next
+        var byNumber = (0..<count).map {
+            let entry = Int(frames[top].order[next + $0])
+            return ByNumber(inode: frames[top].entries[entry].inode, index: $0)
+        }
         byNumber.sort { $0.inode < $1.inode }
-        let unread = DiskError(.unreadable, "inode", "not read")
-        var inodes = [Result<Inode, DiskError>](repeating: .failure(unread), count: count)
-        for one in byNumber { inodes[one.index] = read(one.inode) }
-        return inodes
+        let unread = Inode(number: 0, type: .regular, permissions: 0)
+        var inodes = frames[top].inodes
+        frames[top].inodes = []
+        inodes.append(contentsOf: repeatElement(unread, count: count))
+        for one in byNumber {
+            do throws(DiskError) {
+                inodes[one.index] = try fileSystem.inode(one.inode)
+            } catch {
+                frames[top].failures[one.index] = error
+            }
+        }
+        frames[top].inodes = inodes
     }
 
     private func read(_ number: UInt64) -> Result<Inode, DiskError> {
