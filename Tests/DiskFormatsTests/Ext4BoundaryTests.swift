@@ -10,7 +10,7 @@ import Testing
         let number: UInt64
         let place: Int
 
-        init(_ options: String = "-t ext4 -b 1024 -O ^metadata_csum,^has_journal") throws {
+        init(_ options: String = "-t ext4 -b 1024 -I 256 -O ^metadata_csum,^has_journal") throws {
             let scratch = try Ext4Scratch()
             let path = scratch("image")
             try Ext4Tool.mke2fs(options, size: "64M", at: path)
@@ -125,6 +125,17 @@ import Testing
         #expect(inode.allocatedBytes == (1 << 32 + 3) * 1024)
         let plain = try bench.opened([(0x1C, [3, 0, 0, 0])]).inode(bench.number)
         #expect(plain.allocatedBytes == 3 * 512)
+    }
+
+    @Test func `seconds have two bits more and nanoseconds thirty`() throws {
+        let bench = try Bench()
+        for epoch in Int64(0)...3 {
+            let extra = little(UInt32(999_999_999) << 2 | UInt32(epoch))
+            let inode = try bench.opened([(0x10, little(Int32(-2))), (0x88, extra)])
+                .inode(bench.number)
+            let seconds = epoch << 32 - 2
+            #expect(inode.modified == Timestamp(seconds: seconds, nanoseconds: 999_999_999))
+        }
     }
 
     @Test func `numbers of devices have 12 and 20 bits`() throws {

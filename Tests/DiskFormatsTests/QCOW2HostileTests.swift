@@ -114,8 +114,11 @@ struct QCOW2HostileTests {
         let data = sample.bytes.count
         // Every byte where each is refused at once, then a prime stride through tables and data.
         let l1 = Int(Self.value(sample.bytes, at: 40))
-        let step = Soak.step(name == "extended" ? 4093 : 61)
-        let lengths = Array(0..<min(2048, l1 + 8)) + Array(stride(from: l1, to: data, by: step))
+        let l2 = Int(Self.value(sample.bytes, at: l1) & 0x00FF_FFFF_FFFF_FE00)
+        let inTables = Soak.isOn ? Array(l1..<(l1 + 1024)) + Array(l2..<(l2 + 1024)) : []
+        let step = name == "extended" ? 4093 : Soak.isOn ? 7 : 61
+        let inHeader = Array(0..<min(2048, l1 + 8))
+        let lengths = inHeader + Array(stride(from: l1, to: data, by: step)) + inTables
         for length in lengths {
             let outcome = QCOW2Tool.outcome(Array(sample.bytes[..<length]), piece: 4096)
             if case .read(let bytes) = outcome {
