@@ -66,7 +66,7 @@ struct HostFiles: LayerFiles {
 
     func open(_ file: File, layer: Int) throws(AttachError) -> OpenFile {
         let descriptor: FileDescriptor
-        let status: FileStatus
+        var status: FileStatus
         do throws(SystemError) {
             descriptor = try file.handle.reopen(
                 O_RDONLY | O_NONBLOCK | O_NOCTTY,
@@ -87,6 +87,10 @@ struct HostFiles: LayerFiles {
                 warnings.append(
                     "\(file.path): whether a running instance writes to it is unknown: \(why)"
                 )
+            }
+            // Until the locks were there, its size could change.
+            do throws(SystemError) { status = try descriptor.status() } catch {
+                throw AttachError(error)
             }
         }
         let name = "layer \(layer) (\(file.path))"
