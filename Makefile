@@ -49,6 +49,8 @@ uninstall: ## remove what `make install` installed
 
 soak: build ## the tests that take long: every truncation, many more random corruptions
 	@$(SCRIPTS)/install-packages test
+	@$(FIND_SWIFT) && "$$swift" build --build-tests && \
+		GLOVEBOX_SOAK=1 "$$swift" test --skip-build --filter truncat
 	@GLOVEBOX_SOAK=1 $(PYTHON) -m pytest -q Tests/Integration
 
 bench: build ## measure against the peers (Benchmarks/README.md)

@@ -113,7 +113,7 @@ let package = Package(
         ),
         .testTarget(
             name: "GloveboxCommandsTests",
-            dependencies: ["GloveboxCommands", "Casework", "DiskFormats"],
+            dependencies: ["GloveboxCommands", "Casework", "DiskFormats", argumentParser],
             swiftSettings: strict
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),

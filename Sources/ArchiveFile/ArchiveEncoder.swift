@@ -52,7 +52,6 @@ internal import CArchive
             throw refused(entry, reason ?? "")
         }
         let header = unsafe RawSpan(_unsafeStart: bytes, byteCount: count)
-        guard PaxHeader.mayNeedMending(entry) else { return body(header) }
         let blocks = unsafe header.withUnsafeBytes { unsafe [UInt8]($0) }
         guard let mended = PaxHeader.mended(blocks, of: entry) else { return body(header) }
         return unsafe mended.withUnsafeBytes { unsafe body(RawSpan(_unsafeBytes: $0)) }

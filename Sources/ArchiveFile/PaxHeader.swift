@@ -1,7 +1,7 @@
 /// The records of a pax extended header, as POSIX.1-2008 lays them out for `pax`: each is its own
 /// length in decimal, a blank, keyword, `=`, value and a newline.
 ///
-/// libarchive writes these headers; two things that it does not do right are mended here.
+/// libarchive writes these headers, with every name marked as binary; that is put right here.
 struct PaxHeader {
     private var records: [(keyword: [UInt8], value: [UInt8])] = []
     /// The block of type `x` before the records.
@@ -42,13 +42,14 @@ struct PaxHeader {
         }
     }
 
-    /// Puts a record before all others.
-    mutating func insert(_ keyword: String, _ value: String) {
-        records.insert((Array(keyword.utf8), Array(value.utf8)), at: 0)
+    /// Takes the records of that keyword out.
+    mutating func remove(_ keyword: String) {
+        records.removeAll { $0.keyword.elementsEqual(keyword.utf8) }
     }
 
-    /// The header blocks with these records.
+    /// The header blocks with these records; without an extended header where there are none.
     var blocks: [UInt8] {
+        guard !records.isEmpty else { return rest }
         let text = records.flatMap { Self.record($0.keyword, $0.value) }
         var header = block
         header.replaceSubrange(124..<136, with: Self.octal(text.count, digits: 11) + [0])
@@ -81,34 +82,43 @@ struct PaxHeader {
 }
 
 extension PaxHeader {
-    /// The header blocks of `entry` with what libarchive gets wrong mended; nil where nothing is.
+    /// The header blocks of `entry` as they are to be; nil where `blocks` are that already.
     ///
-    /// - A sparse file whose path is not UTF-8 and longer than 100 bytes gets its abbreviated path
-    ///   as `GNU.sparse.name`, which is where readers take the path from (seen in 3.6.2).
-    /// - Readers that use libarchive compose names that are marked as UTF-8, so that `e` with a
-    ///   combining accent becomes another name; marked as binary they are kept.
+    /// - The mark `hdrcharset=BINARY` stays where a name is not UTF-8, and where readers that use
+    ///   libarchive would compose it, so that `e` with a combining accent becomes another name.
+    /// - A sparse file whose path is longer than 100 bytes gets its abbreviated path as
+    ///   `GNU.sparse.name`, which is where readers take the path from (seen in 3.6.2).
     static func mended(_ blocks: [UInt8], of entry: ArchiveEntry) -> [UInt8]? {
         guard var header = PaxHeader(blocks) else { return nil }
-        var isMended = false
-        if header.has("GNU.sparse.name") {
-            header.replace("GNU.sparse.name", entry.path)
-            isMended = true
-        }
-        if !header.has("hdrcharset"), hasCombining(entry.path) {
-            header.insert("hdrcharset", "BINARY")
-            isMended = true
-        }
-        return isMended ? header.blocks : nil
+        let isBinary = entry.names.contains { !$0.allSatisfy { $0 < 0x80 } && mustStay($0) }
+        if !isBinary { header.remove("hdrcharset") }
+        let isSparse = header.has("GNU.sparse.name")
+        if isSparse { header.replace("GNU.sparse.name", entry.path) }
+        return isBinary && !isSparse ? nil : header.blocks
     }
 
-    /// Whether ``mended(_:of:)`` is worth asking: paths in ASCII are right as they are.
-    static func mayNeedMending(_ entry: ArchiveEntry) -> Bool {
-        entry.path.contains { $0 >= 0x80 }
+    private static func mustStay(_ name: [UInt8]) -> Bool {
+        String(validating: name, as: UTF8.self) == nil || composes(name)
     }
 
-    private static func hasCombining(_ path: [UInt8]) -> Bool {
-        String(decoding: path, as: UTF8.self).unicodeScalars.contains {
-            $0.properties.canonicalCombiningClass != .notReordered
+    /// Whether composition could make another name of `name`: what joins with the character before
+    /// it is a mark, or a vowel or final consonant of Hangul (Unicode 16, section 3.12).
+    private static func composes(_ name: [UInt8]) -> Bool {
+        String(decoding: name, as: UTF8.self).unicodeScalars.contains { scalar in
+            switch scalar.properties.generalCategory {
+            case .nonspacingMark, .spacingMark: true
+            default: 0x1161...0x1175 ~= scalar.value || 0x11A8...0x11C2 ~= scalar.value
+            }
+        }
+    }
+}
+
+extension ArchiveEntry {
+    /// All names in it: its path, and what it leads to.
+    fileprivate var names: [[UInt8]] {
+        switch kind {
+        case .symbolicLink(let name), .hardLink(let name): [path, name]
+        case .file, .directory, .device, .fifo: [path]
         }
     }
 }

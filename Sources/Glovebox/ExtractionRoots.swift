@@ -1,4 +1,5 @@
 package import Casework
+internal import Linux
 
 /// What the user asked to extract, as the places where it is.
 package struct ExtractionRoots {
@@ -63,7 +64,8 @@ private struct Place {
     ) throws(GloveboxError) -> [Extraction.Root] {
         var prefix: [[UInt8]] = []
         if prefixed, let volume {
-            prefix = [volume.disk, volume.volume].filter { !$0.isEmpty }.map { [UInt8]($0.utf8) }
+            prefix = [volume.disk, volume.volume].filter { !$0.isEmpty }
+                .map { CommandLineBytes.decode($0) }
         }
         let mounts = tree.mounts(below: file.path, missing: missing)
         var tops = [file]

@@ -1,5 +1,6 @@
 @_exported public import Casework
 @_exported public import DiskFormats
+internal import Synchronization
 
 /// A Nova instance's disks, or a single image, opened read-only.
 ///
@@ -58,6 +59,11 @@ public final class Instance: Sendable {
 
     /// The disks that have been attached so far.
     public var attachedDisks: [Disk] { slots.compactMap(\.attached) }
+
+    /// What a user ought to know of the disks that could not be used, each with its name.
+    package var warningsOfUnusableDisks: [(disk: String, warning: String)] {
+        slots.flatMap { slot in slot.warningsOfFailure.map { (slot.file.name, $0) } }
+    }
 
     /// The disk of that name, attached.
     public func disk(_ name: String) throws(GloveboxError) -> Disk {
@@ -133,6 +139,7 @@ private final class LazyDisk: Sendable {
     let file: Target.DiskFile
     private let options: Instance.Options
     private let state = Memo<Disk>()
+    private let warnings = Mutex<[String]>([])
 
     init(file: Target.DiskFile, options: Instance.Options) {
         self.file = file
@@ -140,6 +147,9 @@ private final class LazyDisk: Sendable {
     }
 
     var attached: Disk? { state.made }
+
+    /// What came up before the disk turned out not to be usable.
+    var warningsOfFailure: [String] { attached == nil ? warnings.withLock { $0 } : [] }
 
     func disk() throws(GloveboxError) -> Disk {
         try state.get(attach)
@@ -149,9 +159,12 @@ private final class LazyDisk: Sendable {
         var attaching = AttachOptions()
         attaching.format = options.format
         attaching.allowedBackingDirectories = options.allowedBackingDirectories
+        var found: [String] = []
+        defer { warnings.withLock { $0 = found } }
         let image: AttachedDisk
-        do throws(AttachError) { image = try Casework.attach(file.path, options: attaching) } catch
-        {
+        do throws(AttachError) {
+            image = try Casework.attach(file.path, options: attaching, warnings: &found)
+        } catch {
             throw GloveboxError(error)
         }
         return try Disk(name: file.name, image: image, journal: options.journal)

@@ -26,19 +26,21 @@ struct CatCommand: ParsableCommand {
     @Argument(help: "Files in the guest.")
     var paths: [String]
 
-    func run() throws {
-        try CatJob(settings: options.settings, target: target, paths: paths).run()
-    }
+    /// What the arguments ask for.
+    var job: CatJob { CatJob(settings: options.settings, target: target, paths: paths) }
+
+    func run() throws { try job.run() }
 }
 
 /// Writes files of a guest to standard output.
-struct CatJob {
+struct CatJob: Equatable {
     var settings = TargetSettings()
     let target: String
     let paths: [String]
 
-    func run() throws {
-        let instance = try settings.open(target)
+    func run() throws { try settings.withInstance(at: target, write) }
+
+    private func write(_ instance: Instance) throws {
         for path in paths {
             let file = try instance.file(path)
             let object = "\(file.volume):\(GuestName.escaped(file.path))"
@@ -63,7 +65,6 @@ struct CatJob {
                 )
             }
         }
-        settings.report(on: instance)
     }
 
     private func refuseUnreadable(_ file: GuestFile, _ object: String) throws(GloveboxError) {

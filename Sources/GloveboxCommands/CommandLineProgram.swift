@@ -12,8 +12,8 @@ package enum CommandLineProgram {
         let arguments = Program.arguments.map(CommandLineBytes.encode)
         let json = arguments.prefix { $0 != "--" }.contains("--json")
         do {
-            if let run = PlainArguments.job(arguments) {
-                try run()
+            if let job = PlainArguments.job(arguments) {
+                try job.run()
             } else {
                 var command = try GloveboxCommand.parseAsRoot(arguments)
                 try command.run()
@@ -57,7 +57,7 @@ package enum CommandLineProgram {
         document.object { document in
             document.key("error")
             document.object { document in
-                document.member("message", text)
+                document.member("message", Message.readable(text))
                 document.member("exit_code", Int(code))
             }
         }

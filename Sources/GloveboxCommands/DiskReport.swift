@@ -32,7 +32,7 @@ struct DiskReport {
         var json = JSONText()
         json.object { json in
             json.member("schema", "glovebox.disks/1")
-            json.member("target", base64: "target_base64", CommandLineBytes.decode(target))
+            json.member("target", base64: "target_base64", host: target)
             json.key("disks")
             json.array { json in for report in reports { report.write(to: &json) } }
         }
@@ -42,17 +42,17 @@ struct DiskReport {
 
     private func write(to json: inout JSONText) {
         json.object { json in
-            json.member("name", base64: "name_base64", CommandLineBytes.decode(name))
-            if let failure { json.member("error", failure.description) }
+            json.member("name", base64: "name_base64", host: name)
+            if let failure { json.member("error", Message.readable(failure.description)) }
             guard let disk else { return }
-            json.member("path", disk.image.path)
+            json.member("path", base64: "path_base64", host: disk.image.path)
             json.member("format", disk.image.format.rawValue)
             json.member("size", disk.image.source.byteCount)
             json.key("layers")
             json.array { json in
                 for layer in disk.image.layers {
                     json.object { json in
-                        json.member("path", layer.path)
+                        json.member("path", base64: "path_base64", host: layer.path)
                         json.member("format", layer.format.rawValue)
                         json.member("size", layer.virtualSize)
                         json.member("file_size", layer.fileSize)
@@ -65,7 +65,9 @@ struct DiskReport {
             json.key("volumes")
             json.array { json in for volume in volumes { volume.write(to: &json) } }
             json.key("warnings")
-            json.array { json in for warning in disk.image.warnings { json.string(warning) } }
+            json.array { json in
+                for warning in disk.image.warnings { json.string(Message.readable(warning)) }
+            }
         }
     }
 
@@ -170,7 +172,7 @@ struct VolumeReport {
             } else if let size = signatures.first?.byteCount {
                 json.member("size", size)
             }
-            if let failure { json.member("error", failure.description) }
+            if let failure { json.member("error", Message.readable(failure.description)) }
             json.key("problems")
             json.array { json in
                 for problem in summary?.problems ?? [] { json.string("\(problem)") }

@@ -19,8 +19,9 @@ struct DisksCommand: ParsableCommand {
     @Argument(help: "Image file or instance directory.")
     var target: String
 
-    func run() throws {
-        let instance = try options.open(target)
+    func run() throws { try options.withInstance(at: target, show) }
+
+    private func show(_ instance: Instance) throws {
         var output = StandardOutput()
         let reports = try DiskReport.all(of: instance)
         if options.json {
@@ -31,7 +32,6 @@ struct DisksCommand: ParsableCommand {
             }
         }
         try output.flush()
-        options.report(on: instance)
         if let failure = reports.compactMap(\.failure).first { throw failure }
     }
 }

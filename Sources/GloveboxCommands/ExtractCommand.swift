@@ -71,59 +71,71 @@ struct ExtractCommand: ParsableCommand {
             // Nothing is held yet, and nothing looks at the flag before the extraction does.
             if !begun.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
         }
-        let instance = try options.open(target)
+        let summary = try options.withInstance(at: target) { instance in
+            try extract(from: instance, cancellation, begun)
+        }
+        try summary.finish()
+    }
+
+    private func extract(
+        from instance: Instance,
+        _ cancellation: CancellationFlag,
+        _ begun: CancellationFlag
+    ) throws -> ExtractionSummary {
         let places = try ExtractionRoots(paths, of: instance)
-        begun.set()
         for sentence in places.leftOut { Message.warn(sentence) }
-        let roots = places.roots
         var limits = Extraction.Options()
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
         limits.keepsOwners = keepOwners
         let progress = ProgressLine(shown: !quiet && !options.json, total: places.estimatedBytes)
+        // The last that may wait for long before anything is held: a FIFO opens with its reader.
+        let stream = try openStream()
+        begun.set()
+        if cancellation.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
 
+        let run: (Extraction.Sink) -> ExtractionReport = { sink in
+            let extraction = Extraction(places.roots, to: sink, options: limits)
+            return extraction.run(cancellation: cancellation) { progress.show($0) }
+        }
+        defer { progress.end() }
         let report: ExtractionReport
         if let toDir {
-            let extraction = Extraction(roots, to: .directory(path: toDir), options: limits)
-            report = extraction.run(cancellation: cancellation) { progress.show($0) }
-        } else if let toTar, toTar != "-" {
-            report = try writeArchive(toTar, roots, limits, cancellation) { progress.show($0) }
+            report = run(.directory(path: toDir))
+        } else if let stream {
+            report = run(.archive(stream))
         } else {
-            try refuseTerminal()
-            let extraction = try Extraction(roots, to: .archive(.standardOutput()), options: limits)
-            report = extraction.run(cancellation: cancellation) { progress.show($0) }
+            report = try writeFile(toTar ?? "", run)
         }
-        progress.end()
-        options.report(on: instance)
-        try ExtractionSummary(
+        return ExtractionSummary(
             report,
             notMounted: places.leftOut,
             lacksMount: places.lacksMount,
             json: options.json,
             toStandardOutput: toTar != "-"
-        ).finish()
+        )
     }
 
-    private func writeArchive(
+    private func writeFile(
         _ path: String,
-        _ roots: [Extraction.Root],
-        _ limits: Extraction.Options,
-        _ cancellation: CancellationFlag,
-        _ progress: @escaping (Extraction.Progress) -> Void
+        _ run: (Extraction.Sink) -> ExtractionReport
     ) throws -> ExtractionReport {
-        if let sink = try specialFile(path) {
-            let extraction = Extraction(roots, to: .archive(sink), options: limits)
-            return extraction.run(cancellation: cancellation, progress: progress)
-        }
         let file = try PendingFile(path)
-        let extraction = Extraction(roots, to: .archive(file.descriptor), options: limits)
-        let report = extraction.run(cancellation: cancellation, progress: progress)
+        let report = run(.archive(file.descriptor))
         if report.ending == .finished || report.ending == .limited {
             try file.publish()
         } else {
             file.discard()
         }
         return report
+    }
+
+    /// What an archive is written to as it comes; nil where it becomes a file of its own.
+    private func openStream() throws -> FileDescriptor? {
+        guard let toTar else { return nil }
+        if toTar != "-" { return try specialFile(toTar) }
+        try refuseTerminal()
+        return try .standardOutput()
     }
 
     /// A FIFO or a device that is there already is written to; a file that is there is refused.

@@ -1,5 +1,6 @@
 internal import Casework
 internal import DiskFormats
+internal import Linux
 
 /// The conditions of `find`; all must hold.
 struct FileFilter {

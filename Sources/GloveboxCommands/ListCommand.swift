@@ -31,28 +31,31 @@ struct ListCommand: ParsableCommand {
     @Argument(help: "Directory or file in the guest.")
     var path = "/"
 
-    func run() throws {
-        let job = ListJob(
+    /// What the arguments ask for.
+    var job: ListJob {
+        ListJob(
             settings: options.settings,
             long: long,
             recursive: recursive,
             target: target,
             path: path
         )
-        try job.run()
     }
+
+    func run() throws { try job.run() }
 }
 
 /// Lists a directory of a guest.
-struct ListJob {
+struct ListJob: Equatable {
     var settings = TargetSettings()
     var long = false
     var recursive = false
     let target: String
     var path = "/"
 
-    func run() throws {
-        let instance = try settings.open(target)
+    func run() throws { try settings.withInstance(at: target, list) }
+
+    private func list(_ instance: Instance) throws {
         let path = try instance.path(path)
         let tree = try instance.tree(of: path)
         let start = try tree.resolve(path.path)
@@ -79,7 +82,6 @@ struct ListJob {
             try listing.add(.found(found), showPath: recursive)
         }
         try listing.finish()
-        settings.report(on: instance)
         try listing.throwIfIncomplete()
     }
 }

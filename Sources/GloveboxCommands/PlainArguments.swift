@@ -4,8 +4,21 @@
 /// it. Whatever has another option, or not this number of arguments, is left to the parser; what both
 /// understand they understand alike.
 enum PlainArguments {
+    /// What such arguments ask for.
+    enum Job: Equatable {
+        case cat(CatJob)
+        case list(ListJob)
+
+        func run() throws {
+            switch self {
+            case .cat(let job): try job.run()
+            case .list(let job): try job.run()
+            }
+        }
+    }
+
     /// What the arguments ask for, or nil where the parser has to read them.
-    static func job(_ arguments: [String]) -> (() throws -> Void)? {
+    static func job(_ arguments: [String]) -> Job? {
         guard let name = arguments.first else { return nil }
         var rest = Array(arguments.dropFirst())
         var long = false
@@ -15,17 +28,10 @@ enum PlainArguments {
         }
         guard !rest.contains(where: { $0.hasPrefix("-") || $0.isEmpty }) else { return nil }
         switch (name, rest.count) {
-        case ("cat", 2...):
-            let job = CatJob(target: rest[0], paths: Array(rest.dropFirst()))
-            return { try job.run() }
-        case ("ls", 1):
-            let job = ListJob(long: long, target: rest[0])
-            return { try job.run() }
-        case ("ls", 2):
-            let job = ListJob(long: long, target: rest[0], path: rest[1])
-            return { try job.run() }
-        default:
-            return nil
+        case ("cat", 2...): return .cat(CatJob(target: rest[0], paths: Array(rest.dropFirst())))
+        case ("ls", 1): return .list(ListJob(long: long, target: rest[0]))
+        case ("ls", 2): return .list(ListJob(long: long, target: rest[0], path: rest[1]))
+        default: return nil
         }
     }
 }

@@ -24,8 +24,9 @@ struct StatCommand: ParsableCommand {
     @Argument(help: "File in the guest.")
     var path: String
 
-    func run() throws {
-        let instance = try options.open(target)
+    func run() throws { try options.withInstance(at: target, show) }
+
+    private func show(_ instance: Instance) throws {
         let file = try instance.file(instance.path(path), followLast: false)
         let report = try FileReport(file)
         let object = "\(file.volume):\(GuestName.escaped(file.path))"
@@ -39,7 +40,6 @@ struct StatCommand: ParsableCommand {
             try output.write(text(report, attributes))
         }
         try output.flush()
-        options.report(on: instance)
     }
 
     private func json(
@@ -48,7 +48,7 @@ struct StatCommand: ParsableCommand {
         _ file: GuestFile,
         _ object: String
     ) throws(GloveboxError) -> [UInt8] {
-        let extents = try extents(of: file, report.inode, object)
+        let (extents, isComplete) = try extents(of: file, report.inode, object)
         var json = JSONText()
         report.write(to: &json) { json in
             json.key("xattrs")
@@ -63,6 +63,7 @@ struct StatCommand: ParsableCommand {
             }
             json.key("extents")
             json.array { json in for extent in extents { write(extent, to: &json) } }
+            json.member("extents_complete", isComplete)
         }
         json.endLine()
         return json.bytes
@@ -86,31 +87,38 @@ struct StatCommand: ParsableCommand {
         }
     }
 
-    /// The first extents of a regular file; offsets are those of the volume.
+    /// More than any file needs that is not meant to have many; past it the list is cut.
+    private static let extentsMax = 100_000
+
+    /// The first extents of a regular file, and whether these are all; offsets are those of the
+    /// volume.
     private func extents(
         of file: GuestFile,
         _ inode: Inode,
         _ object: String
-    ) throws(GloveboxError) -> [FileExtent] {
-        guard inode.type == .regular, inode.obstacle == nil, inode.size > 0 else { return [] }
+    ) throws(GloveboxError) -> ([FileExtent], isComplete: Bool) {
+        guard inode.type == .regular, inode.obstacle == nil, inode.size > 0 else {
+            return ([], isComplete: true)
+        }
         let window: UInt64 = 1 << 30
         var extents: [FileExtent] = []
         var start: UInt64 = 0
-        while start < inode.size, extents.count < 100_000 {
+        while start < inode.size, extents.count <= Self.extentsMax {
             let end = min(inode.size, start.addingReportingOverflow(window).partialValue)
             extents += try reading(object) { () throws(DiskError) in
                 try file.fileSystem.extents(of: file.inode, in: start..<max(end, start + 1))
             }
             start = max(end, start + 1)
         }
-        return extents
+        let isComplete = extents.count <= Self.extentsMax
+        return (Array(extents.prefix(Self.extentsMax)), isComplete)
     }
 
     private func text(_ report: FileReport, _ attributes: [ExtendedAttribute]) -> String {
         let inode = report.inode
         var lines = [
             "path        \(GuestName.escaped(report.path))",
-            "volume      \(report.volume)",
+            "volume      \(Message.readable(report.volume.description))",
             "type        \(inode.type.rawValue)",
             "size        \(inode.size)",
             "allocated   \(inode.allocatedBytes)",

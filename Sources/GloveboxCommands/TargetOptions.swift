@@ -41,9 +41,10 @@ struct TargetOptions: ParsableArguments {
         )
     }
 
-    /// Opens the target, and says what the user has to know about it.
-    func open(_ target: String) throws -> Instance { try settings.open(target) }
-
-    /// Says what came up while the volumes that a command used were opened.
-    func report(on instance: Instance) { settings.report(on: instance) }
+    /// Opens the target for `body`, and says what the user has to know about it.
+    func withInstance<Result>(at target: String, _ body: (Instance) throws -> Result) throws
+        -> Result
+    {
+        try settings.withInstance(at: target, body)
+    }
 }

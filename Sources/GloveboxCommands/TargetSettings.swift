@@ -1,7 +1,7 @@
 internal import Glovebox
 
 /// How a target is opened and what is said about it.
-struct TargetSettings {
+struct TargetSettings: Equatable {
     /// Format of the image, where nothing records it.
     var format: String?
     /// More directories that backing files may be in.
@@ -13,8 +13,17 @@ struct TargetSettings {
     /// Say how the disks were opened.
     var verbose = false
 
-    /// Opens the target, and says what the user has to know about it.
-    func open(_ target: String) throws -> Instance {
+    /// Opens the target for `body`; says what the user has to know about it once that is done, also
+    /// where it fails: a warning may be what explains the error.
+    func withInstance<Result>(at target: String, _ body: (Instance) throws -> Result) throws
+        -> Result
+    {
+        let instance = try open(target)
+        defer { report(on: instance) }
+        return try body(instance)
+    }
+
+    private func open(_ target: String) throws -> Instance {
         var options = Instance.Options(allowedBackingDirectories: allowBacking)
         options.journal = noReplay ? .ignore : .replay
         if let format {
@@ -31,7 +40,10 @@ struct TargetSettings {
     }
 
     /// Says what came up while the volumes that a command used were opened.
-    func report(on instance: Instance) {
+    private func report(on instance: Instance) {
+        for (disk, warning) in instance.warningsOfUnusableDisks {
+            Message.warn("\(disk): \(warning)")
+        }
         for disk in instance.attachedDisks {
             for warning in disk.image.warnings { Message.warn("\(disk.name): \(warning)") }
             for problem in disk.table.problems { Message.warn("\(disk.name): \(problem)") }

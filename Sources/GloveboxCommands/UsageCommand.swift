@@ -20,8 +20,9 @@ struct UsageCommand: ParsableCommand {
     @Argument(help: "Image file or instance directory.")
     var target: String
 
-    func run() throws {
-        let instance = try options.open(target)
+    func run() throws { try options.withInstance(at: target, show) }
+
+    private func show(_ instance: Instance) throws {
         var rows: [(volume: Volume, summary: FileSystemSummary, point: String?)] = []
         let tree = try? instance.guestTree()
         let mounts = tree.map { [$0.root] + $0.mounts(below: [UInt8(ascii: "/")]) } ?? []
@@ -61,7 +62,6 @@ struct UsageCommand: ParsableCommand {
             )
         }
         try output.flush()
-        options.report(on: instance)
         for failure in failures.dropFirst() { Message.warn(failure.description) }
         if let failure = failures.first { throw failure }
     }
@@ -79,7 +79,7 @@ struct UsageCommand: ParsableCommand {
     private func json(_ volume: Volume, _ summary: FileSystemSummary, _ point: String?) -> [UInt8] {
         var json = JSONText()
         json.object { json in
-            json.member("volume", volume.name.description)
+            json.member("volume", base64: "volume_base64", host: volume.name.description)
             json.member("type", summary.type)
             json.member("size", summary.totalBytes)
             json.member("used", used(summary))
@@ -104,7 +104,7 @@ struct UsageCommand: ParsableCommand {
         let inodesUsed = summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
         let reachable = used.addingReportingOverflow(summary.availableBytes).partialValue
         let line = [
-            volume.name.description.padded(to: 19),
+            Message.readable(volume.name.description).padded(to: 19),
             summary.type.padded(to: 6),
             humanSize(summary.totalBytes).aligned(to: 9),
             humanSize(used).aligned(to: 11),

@@ -2,9 +2,11 @@ internal import Glibc
 
 /// The names in a directory, without `.` and `..`, in no particular order.
 ///
-/// Names that are not UTF-8 are left out: this is for the host's own directories.
+/// Names that are not UTF-8 are given as ``CommandLineBytes`` carries them.
 package func directoryNames(_ path: String) throws(SystemError) -> [String] {
-    guard let stream = unsafe opendir(path) else { throw .last("opendir", path) }
+    guard let stream = unsafe opendir(CommandLineBytes.terminated(path)) else {
+        throw .last("opendir", path)
+    }
     defer { _ = unsafe closedir(stream) }
     var names: [String] = []
     while true {
@@ -14,8 +16,8 @@ package func directoryNames(_ path: String) throws(SystemError) -> [String] {
             return names
         }
         let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-            unsafe String(validating: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            unsafe CommandLineBytes.encode(bytes.prefix { $0 != 0 })
         }
-        if let name, name != ".", name != ".." { names.append(name) }
+        if name != ".", name != ".." { names.append(name) }
     }
 }

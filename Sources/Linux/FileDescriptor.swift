@@ -68,7 +68,8 @@ extension FileDescriptor {
         faults: ReadFaults? = nil
     ) throws(SystemError) -> FileDescriptor {
         try refuseNUL(in: path)
-        let number = retrying { unsafe glovebox_openat(AT_FDCWD, path, flags | O_CLOEXEC, mode) }
+        let bytes = CommandLineBytes.terminated(path)
+        let number = retrying { unsafe glovebox_openat(AT_FDCWD, bytes, flags | O_CLOEXEC, mode) }
         guard number >= 0 else { throw .last("open", path) }
         return FileDescriptor(adopting: number, path: path, faults: faults)
     }
@@ -80,7 +81,7 @@ extension FileDescriptor {
         mode: UInt32 = 0,
         resolve: PathResolution
     ) throws(SystemError) -> FileDescriptor {
-        let bytes = Array(name.utf8)
+        let bytes = CommandLineBytes.decode(name)
         return try open(bytes, flags, mode: mode, resolve: resolve, describedAs: name)
     }
 

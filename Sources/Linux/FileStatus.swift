@@ -96,10 +96,11 @@ extension FileDescriptor {
         return magic
     }
 
-    /// The path by which the kernel knows the file now, free of symbolic links.
+    /// The path by which the kernel knows the file now, free of symbolic links, as
+    /// ``CommandLineBytes`` carries it.
     ///
     /// A file that has no name any more gets one that ends in ` (deleted)`.
-    package func realPath() throws(SystemError) -> [UInt8] {
+    package func realPath() throws(SystemError) -> String {
         let link = "/proc/self/fd/\(number)"
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink(link, &buffer, buffer.count)
@@ -107,6 +108,6 @@ extension FileDescriptor {
         guard count < buffer.count else {
             throw SystemError(call: "readlink", path: path, errno: ENAMETOOLONG)
         }
-        return buffer[..<count].map { UInt8(bitPattern: $0) }
+        return CommandLineBytes.encode(buffer[..<count].map { UInt8(bitPattern: $0) })
     }
 }

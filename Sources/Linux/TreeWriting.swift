@@ -70,7 +70,8 @@ extension FileDescriptor {
 
     /// Creates the directory at `path`, with mode 0700; one that is there already is no error.
     package static func makeDirectory(at path: String) throws(SystemError) {
-        let result = retrying { unsafe mkdir(path, 0o700) }
+        let bytes = CommandLineBytes.terminated(path)
+        let result = retrying { unsafe mkdir(bytes, 0o700) }
         guard result == 0 || errno == EEXIST else { throw .last("mkdir", path) }
     }
 

@@ -120,6 +120,37 @@ import Testing
         for (left, right) in zip(found, expected) { #expect(left == right) }
     }
 
+    /// Names that compose to others: combining marks, Hangul by its letters, and marks of Indic
+    /// scripts whose combining class is zero.
+    private static let composing = [
+        "e\u{301}", "\u{1100}\u{1161}\u{11A8}", "\u{9C7}\u{9BE}", "\u{1025}\u{102E}",
+        "\u{BC6}\u{BBE}", "\u{AC00}\u{11A8}",
+    ]
+
+    @Test func `names and targets in any composition are unpacked as they were`() throws {
+        let source = FakeFileSystem()
+        for (index, name) in Self.composing.enumerated() {
+            let file = source.addFile("a\(index)-\(name)", text: "x")
+            source.inodes[file]?.linkCount = 2
+            source.link([UInt8]("b\(index)".utf8), in: 2, to: file)
+            source.addLink("link\(index)", to: name)
+        }
+        let scratch = try Scratch()
+        _ = try source.archive(to: scratch.path + "/a.tar")
+        for (tool, directory) in [("tar", "gnu"), ("bsdtar", "bsd")] {
+            try run(
+                "sh",
+                "-c",
+                """
+                cd '\(scratch.path)' && mkdir \(directory)
+                LC_ALL=C.UTF-8 \(tool) -C \(directory) -xf a.tar
+                """
+            )
+            let found = try tree(scratch.path + "/" + directory)
+            #expect(found == (try Expected(source).lines()), "\(tool)")
+        }
+    }
+
     @Test func `Python reads names, kinds, owners, times and content as they were`() throws {
         let source = Self.everything()
         let scratch = try Scratch()

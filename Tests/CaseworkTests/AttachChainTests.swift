@@ -124,7 +124,8 @@ func emptyImage(
         _ files: ImaginaryFiles,
         _ options: AttachOptions = AttachOptions(format: .qcow2)
     ) throws(AttachError) -> AttachedDisk {
-        try attach(image, options: options, files: files)
+        var warnings: [String] = []
+        return try attach(image, options: options, files: files, warnings: &warnings)
     }
 
     @Test(arguments: [

@@ -21,11 +21,34 @@ struct AttachLockTests {
     {
         let socket = bench.path("\(UUID().uuidString.prefix(4))")
         let server = try bench.start("qemu-nbd", options + ["-t", "-k", socket, file])
-        for _ in 0..<500 where !FileManager.default.fileExists(atPath: socket) && server.isRunning {
+        // Its socket is there before it opens the image; it greets afterwards.
+        for _ in 0..<500 where server.isRunning {
+            if greets(socket) { return server }
             try await Task.sleep(for: .milliseconds(10))
         }
-        try #require(server.isRunning)
+        try #require(Bool(false), "qemu-nbd did not begin to serve \(file)")
         return server
+    }
+
+    /// Whether an NBD server answers at `path`.
+    private static func greets(_ path: String) -> Bool {
+        let client = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
+        defer { close(client) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let size = socklen_t(MemoryLayout.size(ofValue: address))
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) {
+            unsafe $0.copyBytes(from: path.utf8.prefix($0.count - 1))
+        }
+        let connected = unsafe withUnsafePointer(to: &address) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(client, $0, size)
+            }
+        }
+        var greeting: [UInt8] = [UInt8](repeating: 0, count: 8)
+        guard connected == 0, unsafe recv(client, &greeting, 8, CInt(MSG_WAITALL)) == 8
+        else { return false }
+        return greeting.elementsEqual("NBDMAGIC".utf8)
     }
 
     static func stop(_ server: Process) {
@@ -34,20 +57,31 @@ struct AttachLockTests {
         server.waitUntilExit()
     }
 
-    /// The bytes on which `file` is locked by anybody, as the kernel lists them.
+    /// The bytes on which `file` is locked by anybody whose descriptors we may see.
+    ///
+    /// Not from /proc/locks: that is read page by page while other processes change it.
     static func lockedBytes(_ file: String) throws -> Set<Int> {
-        let inode = try #require(
-            FileManager.default.attributesOfItem(atPath: file)[.systemFileNumber] as? NSNumber
-        )
+        let files = FileManager.default
+        let file = URL(fileURLWithPath: file).resolvingSymlinksInPath().path
         var bytes: Set<Int> = []
-        for line in try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(
-            separator: "\n"
-        ) {
-            let words = line.split(separator: " ").map(String.init)
-            guard words.count >= 8, words[1] == "OFDLCK", words[5].hasSuffix(":\(inode)"),
-                let first = Int(words[6]), let last = Int(words[7])
-            else { continue }
-            bytes.formUnion(first...last)
+        for process in try files.contentsOfDirectory(atPath: "/proc") where Int(process) != nil {
+            let open = (try? files.contentsOfDirectory(atPath: "/proc/\(process)/fd")) ?? []
+            for number in open {
+                let place = "/proc/\(process)/fd/\(number)"
+                guard (try? files.destinationOfSymbolicLink(atPath: place)) == file,
+                    let info = try? String(
+                        contentsOfFile: "/proc/\(process)/fdinfo/\(number)",
+                        encoding: .utf8
+                    )
+                else { continue }
+                for line in info.split(separator: "\n") where line.hasPrefix("lock:") {
+                    let words = line.split(separator: " ").map(String.init)
+                    guard words.contains("OFDLCK"), let last = Int(words[words.count - 1]),
+                        let first = Int(words[words.count - 2])
+                    else { continue }
+                    bytes.formUnion(first...last)
+                }
+            }
         }
         return bytes
     }

@@ -176,6 +176,20 @@ import Testing
         #expect(shallow.directories == 11 && shallow.problems.count == 1)
     }
 
+    @Test func `more directories and links than are held end it with advice`() throws {
+        let source = FakeFileSystem()
+        for index in 0..<200 { source.add("d\(index)") }
+        source.addFile("z", text: "comes after them")
+        let scratch = try Scratch()
+        let report = source.extract(to: scratch.path + "/out") { $0.heldBytesMax = 20_000 }
+        guard case .failed(let failure) = report.ending else {
+            Issue.record("\(report.ending)")
+            return
+        }
+        #expect("\(failure)".contains("--to-tar") && "\(failure)".contains("fewer paths"))
+        #expect(report.directories > 10 && report.directories < 200 && report.files == 0)
+    }
+
     @Test func `paths of any length are written`() throws {
         let source = FakeFileSystem()
         var directory: UInt64 = 2

@@ -1,3 +1,4 @@
+import Linux
 import Testing
 
 @testable import Casework
@@ -38,6 +39,14 @@ import Testing
     ])
     func `bytes survive being carried in a string`(bytes: [UInt8]) {
         #expect(CommandLineBytes.decode(CommandLineBytes.encode(bytes)) == bytes)
+    }
+
+    @Test func `no string carries a slash, a NUL or other ASCII in disguise`() {
+        for value in (0x10_FE00 as UInt32)...0x10_FEFF {
+            let text = Unicode.Scalar(value).map { String($0) } ?? ""
+            let bytes = CommandLineBytes.decode(text)
+            #expect(!bytes.isEmpty && bytes.allSatisfy { $0 >= 0x80 })
+        }
     }
 }
 

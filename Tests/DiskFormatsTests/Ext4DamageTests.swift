@@ -84,7 +84,8 @@ import Testing
         let end = UInt64(try span.raw.u32(at: 0x34 + 24)) * 1024
         let leaf = Int(try span.raw.u32(at: 0x34 + 16)) * 1024
         let before = try fileSystem.extents(of: number, in: 0..<node.size)
-        image[leaf + 100] ^= 0xFF
+        // The first extent's place: one as good as the other but for the checksum.
+        image[leaf + 12 + 8] ^= 1
         let damaged = try Ext4FileSystem(volume: MemorySource(image))
         let after = try damaged.extents(of: number, in: 0..<node.size)
         let lost = after.filter { if case .unreadable = $0.content { true } else { false } }
@@ -92,6 +93,38 @@ import Testing
         #expect(lost.map(\.length) == [end - from])
         #expect(after.filter { $0.fileOffset < from } == before.filter { $0.fileOffset < from })
         #expect(after.filter { $0.fileOffset >= end } == before.filter { $0.fileOffset >= end })
+    }
+
+    @Test(arguments: ["punch <8> 3 5", "sif <8> block[0] 0"])
+    func `a journal with a hole is refused, not taken for one that ends there`(
+        command: String
+    ) throws {
+        let scratch = try Ext4Scratch()
+        let path = scratch("image")
+        let isPunched = command.hasPrefix("punch")
+        let features = isPunched ? "has_journal" : "has_journal,^extent,^64bit"
+        try Ext4Tool.mke2fs("-t ext4 -b 1024 -O \(features) -J size=1", size: "8M", at: path)
+        try Ext4Tool.debugfs(path, write: [command, "feature +needs_recovery"])
+        let error = #expect(throws: DiskError.self) { try openImage(path) }
+        #expect(error?.reason == .inconsistent)
+        #expect(error?.structure == "ext4 journal")
+        _ = try Ext4FileSystem(volume: MemorySource(try imageBytes(path)), journal: .ignore)
+    }
+
+    @Test func `an attribute name with a zero byte is damage`() throws {
+        let scratch = try Ext4Scratch()
+        let path = scratch("image")
+        try Ext4Tool.mke2fs("-t ext4 -O ^metadata_csum", size: "8M", at: path)
+        try Ext4Tool.debugfs(path, write: ["write /bin/true file", "ea_set file user.name value"])
+        var image = try imageBytes(path)
+        let name = try #require(image.firstRange(of: Array("name".utf8) + [0]))
+        let number = try #require(try openImage(path).lookup(Array("file".utf8), in: 2))
+        #expect(try openImage(path).extendedAttributes(of: number).count == 1)
+        image[name.lowerBound + 2] = 0
+        let error = #expect(throws: DiskError.self) {
+            try Ext4FileSystem(volume: MemorySource(image)).extendedAttributes(of: number)
+        }
+        #expect(error?.reason == .outOfRange)
     }
 
     @Test func `inodes that are not in use are no files`() throws {

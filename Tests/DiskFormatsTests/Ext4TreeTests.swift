@@ -114,6 +114,26 @@ struct Ext4SampleTree {
         #expect(pieces > 0 || !options.hasPrefix("-t ext4") || options.contains("^extents"))
     }
 
+    @Test func `a directory gives as many names as may be held, and says that there are more`()
+        throws
+    {
+        let scratch = try Ext4Scratch()
+        let tree = try Ext4SampleTree(in: scratch)
+        let image = scratch("image")
+        try Ext4Tool.mke2fs("-t ext4 -b 1024", size: "64M", tree: tree.path, at: image)
+        let fileSystem = try openImage(image)
+        let many = try #require(try fileSystem.lookup(Array("many".utf8), in: 2))
+        let all = try fileSystem.entries(of: many)
+        let size = all.entries.reduce(0) { $0 + $1.heldBytes }
+        #expect(all.entries.count == 300 && all.problems.isEmpty)
+        #expect(try fileSystem.entries(of: many, heldBytesMax: size) == all)
+        for (room, count) in [(size - 1, 299), (all.entries[0].heldBytes, 1), (1, 0), (0, 0)] {
+            let some = try fileSystem.entries(of: many, heldBytesMax: room)
+            #expect(some.entries == Array(all.entries.prefix(count)))
+            #expect(some.problems.map(\.reason) == [.unsupported])
+        }
+    }
+
     /// Compares what an inode alone says with the extents and attributes; returns how many files
     /// it says to be in one piece.
     private func compareShortcuts(

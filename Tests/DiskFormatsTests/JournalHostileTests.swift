@@ -62,7 +62,7 @@ import Testing
     func `every truncation throws and none traps`(checksums: Int) throws {
         let small = try small(checksums: checksums)
         _ = try small.open(small.journal)
-        for count in stride(from: 0, to: small.journal.count, by: 13) {
+        for count in stride(from: 0, to: small.journal.count, by: Soak.step(13)) {
             #expect(throws: DiskError.self) { try small.open(Array(small.journal[..<count])) }
         }
     }

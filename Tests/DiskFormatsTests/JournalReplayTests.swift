@@ -192,6 +192,30 @@ import Testing
         _ = try replay.volume.bytes(at: UInt64(free[1] + 1) * size, count: image.blockSize)
     }
 
+    @Test(arguments: [0, 2, 3])
+    func `a copy that the disk fails to deliver costs its block and no other`(
+        checksums: Int
+    ) throws {
+        let image = try JournalImage()
+        let free = try image.freeBlocks
+        var forge = JournalForge(image, checksums: checksums)
+        forge.transaction([(free[0], content(image, 1)), (free[1], content(image, 2))])
+        let size = UInt64(image.blockSize)
+        let place = UInt64(try #require(image.journalBlocks.firstIndex(of: forge.lastData[1])))
+        let replay = try JournalReplay.scan(
+            journal: BadSectors(image.journal, (place * size)..<(place * size + 512)),
+            volume: image.volume,
+            fileSystemBlockSize: image.blockSize
+        )
+        #expect(replay.transactions == 1)
+        #expect(replay.problems.map(\.reason) == (checksums == 0 ? [] : [.unreadable]))
+        let good = try replay.volume.bytes(at: UInt64(free[0]) * size, count: image.blockSize)
+        #expect(good == content(image, 1))
+        #expect(throws: DiskError.self) {
+            try replay.volume.bytes(at: UInt64(free[1]) * size, count: image.blockSize)
+        }
+    }
+
     @Test func `an empty journal changes nothing`() throws {
         let image = try JournalImage()
         let replay = try image.replay()

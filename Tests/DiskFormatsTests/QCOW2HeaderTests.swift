@@ -142,9 +142,4 @@ import Testing
         #expect(error?.reason == .unsupported)
         #expect(error?.description.contains("encrypted (method 2, LUKS)") == true)
     }
-
-    @Test func `exercising takes whatever comes`() throws {
-        #expect(try QCOW2Image.exercise(Self.header()) == 65536)
-        #expect(throws: DiskError.self) { try QCOW2Image.exercise([]) }
-    }
 }

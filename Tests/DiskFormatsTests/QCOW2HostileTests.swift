@@ -114,8 +114,11 @@ struct QCOW2HostileTests {
         let data = sample.bytes.count
         // Every byte where each is refused at once, then a prime stride through tables and data.
         let l1 = Int(Self.value(sample.bytes, at: 40))
-        let step = name == "extended" ? 4093 : 61
-        let lengths = Array(0..<min(2048, l1 + 8)) + Array(stride(from: l1, to: data, by: step))
+        let l2 = Int(Self.value(sample.bytes, at: l1) & 0x00FF_FFFF_FFFF_FE00)
+        let inTables = Soak.isOn ? Array(l1..<(l1 + 1024)) + Array(l2..<(l2 + 1024)) : []
+        let step = name == "extended" ? 4093 : Soak.isOn ? 7 : 61
+        let inHeader = Array(0..<min(2048, l1 + 8))
+        let lengths = inHeader + Array(stride(from: l1, to: data, by: step)) + inTables
         for length in lengths {
             let outcome = QCOW2Tool.outcome(Array(sample.bytes[..<length]), piece: 4096)
             if case .read(let bytes) = outcome {
@@ -166,6 +169,46 @@ struct QCOW2HostileTests {
         let error = #expect(throws: DiskError.self) { try disk.bytes(at: 0, count: 1024) }
         #expect(error?.reason == .truncated && error?.offset == UInt64(l2 + 8))
         #expect(try disk.bytes(at: 1024, count: 64512) == Array(sample.content[1024...]))
+    }
+
+    @Test func `a bad sector or an end within an L2 table costs the entries there alone`() throws {
+        let sample = try QCOW2Tool.sample(
+            "cluster_size=4k",
+            size: 2 << 20,
+            ["write -P 65 0 2M"]
+        )
+        let l1 = Int(Self.value(sample.bytes, at: 40))
+        let l2 = Self.value(sample.bytes, at: l1) & 0x00FF_FFFF_FFFF_FE00
+        // Entries 64 to 127 stand for the second 256 KiB.
+        let lost: Range<UInt64> = (256 << 10)..<(512 << 10)
+        let file = BadSectors(MemorySource(sample.bytes), (l2 + 512)..<(l2 + 1024))
+        let disk = try Self.image(file)
+        for start in stride(from: UInt64(0), to: disk.byteCount, by: 4096) {
+            let bytes = try? disk.bytes(at: start, count: 4096)
+            #expect((bytes == nil) == lost.contains(start), "\(start)")
+            #expect(bytes == nil || bytes == [UInt8](repeating: 65, count: 4096))
+            let length = try? disk.run(at: start, limit: .max).length
+            #expect((length == nil) == lost.contains(start), "\(start)")
+            #expect(
+                length.map { start + $0 <= lost.lowerBound || start >= lost.upperBound } != false
+            )
+        }
+        #expect(try disk.bytes(at: 0, count: 256 << 10).count == 256 << 10)
+
+        // Nothing is allocated, so no data is missing where the file ends within the table.
+        var empty = Array(sample.bytes[..<Int(l2 + 512)])
+        for index in Int(l2)..<Int(l2 + 512) { empty[index] = 0 }
+        let short = try Self.image(MemorySource(empty))
+        #expect(
+            try short.run(at: 0, limit: .max) == BlockRun(length: 4096, origin: .zeros(layer: nil))
+        )
+        #expect(try short.bytes(at: 0, count: 256 << 10).allSatisfy { $0 == 0 })
+        #expect(throws: DiskError.self) { try short.bytes(at: 256 << 10, count: 1) }
+    }
+
+    private static func image(_ file: any BlockSource) throws -> QCOW2Image {
+        let header = try QCOW2Header(reading: file)
+        return try QCOW2Image(header, file: file, backing: nil, decompressor: nil)
     }
 
     @Test func `random damage never traps`() throws {

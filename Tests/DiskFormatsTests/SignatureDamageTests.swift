@@ -120,7 +120,8 @@ import Testing
                 // A root directory that is gone takes its label with it.
                 #expect(found.isEmpty || found.map(\.uuid) == whole.map(\.uuid), "\(count)")
             }
-            for count in 0..<UInt64(1024) {
+            let inStructures = Soak.isOn ? Array(target.structures.joined()).map { UInt64($0) } : []
+            for count in Array(0..<UInt64(1024)) + inStructures {
                 _ = try VolumeSignature.probe(image.truncated(to: min(count, image.byteCount)))
             }
         }

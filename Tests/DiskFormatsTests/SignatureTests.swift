@@ -177,6 +177,29 @@ struct SignatureTests {
         }
     }
 
+    @Test func `what an earlier UDF left after the terminating descriptor does not count`() throws {
+        guard PartitionLab.has("mkudffs", "blkid") else { return }
+        try PartitionLab.withImage("truncate -s 8M image; mkudffs -b 512 image >/dev/null") {
+            image,
+            directory in
+            #expect(try VolumeSignature.probe(image).map(\.type) == ["udf"])
+            let anchor = try image.bytes(at: 256 * 512, count: 512)
+            let location = (20..<24).reduce(0) { $0 | Int(anchor[$1]) << (8 * ($1 - 20)) }
+            let ended = image.patched([8, 0], at: location * 512)
+            #expect(
+                try VolumeSignature.probe(ended) == [
+                    VolumeSignature(type: "udf", usage: .filesystem)
+                ]
+            )
+            let script = """
+                printf '\\010' | dd of=image bs=1 seek=\(location * 512) conv=notrunc status=none
+                blkid -p -o export -s TYPE -s LABEL -s UUID -s VERSION image
+                """
+            let said = try PartitionLab.sh(script, in: directory)
+            #expect(said.split(separator: "\n").dropFirst() == ["TYPE=udf"])
+        }
+    }
+
     @Test func `an empty or short volume holds nothing`() throws {
         for count in [0, 1, 511, 512, 1024, 4096, 70_000, 1 << 20] {
             let volume = MemorySource([UInt8](repeating: 0, count: count))

@@ -75,6 +75,51 @@ import Testing
         #expect(walk(tree, limits: limits).paths.count == 502)
     }
 
+    @Test func `names past what memory may hold are a problem, not a larger process`() {
+        let tree = FakeFileSystem()
+        let first = tree.add("a")
+        for index in 0..<100 { tree.addFile("f\(100 + index)", in: first, text: "") }
+        let second = tree.add("b", in: first)
+        for index in 0..<100 { tree.addFile("g\(100 + index)", in: second, text: "") }
+        tree.addFile("z", text: "")
+        let all = walk(tree)
+        #expect(all.paths.count == 203 && all.problems.isEmpty)
+
+        var limits = TreeWalk.Limits()
+        limits.heldBytes = 20_000
+        let some = walk(tree, limits: limits)
+        #expect(some.problems == ["a/b": .unsupported])
+        // The names of `a` are all there, and what comes after the directory that did not fit.
+        #expect(some.paths.contains("a/f199") && some.paths.last == "z")
+        #expect(some.paths.count > 103 && some.paths.count < 203)
+
+        limits.heldBytes = 8_000
+        let few = walk(tree, limits: limits)
+        #expect(few.problems == ["a": .unsupported])
+        #expect(few.paths.count > 3 && few.paths.count < 103)
+    }
+
+    @Test func `a directory that is left makes room for the next`() {
+        let tree = FakeFileSystem()
+        for name in ["a", "b", "c", "d"] {
+            let directory = tree.add(name)
+            for index in 0..<50 { tree.addFile("f\(index)", in: directory, text: "") }
+        }
+        var limits = TreeWalk.Limits()
+        limits.heldBytes = 8_000
+        #expect(walk(tree, limits: limits).problems.isEmpty)
+        #expect(walk(tree, limits: limits).paths.count == 204)
+    }
+
+    @Test func `where nothing may be held any more, a directory is refused by name`() {
+        let tree = FakeFileSystem()
+        let first = tree.add("a")
+        tree.addFile("f", in: tree.add("b", in: first), text: "")
+        var limits = TreeWalk.Limits()
+        limits.heldBytes = 2 * (DirectoryEntry.heldBytes(nameLength: 1) + 32)
+        #expect(walk(tree, limits: limits).problems == ["a/b": .refused])
+    }
+
     @Test func `a damaged inode is an item, a damaged directory a problem, and both cost no more`()
     {
         let tree = FakeFileSystem()

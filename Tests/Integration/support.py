@@ -116,6 +116,23 @@ def measured(*arguments, timeout=30):
         )
 
 
+def slowed(how, command, **options):
+    """Starts a program of which strace delays some system call; the process is the program."""
+    trace = ["strace", "-D", "-f", "-o", os.devnull, "-e", f"inject={how}"]
+    return subprocess.Popen(
+        [*trace, *map(os.fspath, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, **options,
+    )
+
+
+def until(condition, seconds=10):
+    """Waits for a condition that has to come about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.01)
+
+
 def tool(*command, check=True, **options):
     """Runs a foreign tool and gives its standard output as bytes."""
     done = subprocess.run(

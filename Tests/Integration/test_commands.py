@@ -296,6 +296,61 @@ def test_both_layers_of_an_overlay_are_read(cloud):
     assert ok("cat", cloud, "disk.local::/note").out == b"the ephemeral disk\n"
 
 
+def test_stat_says_where_it_does_not_list_all_extents(tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    # Each pair of blocks is data and a hole: two extents.
+    for name, pairs in (("few", 500), ("many", 50_500)):
+        (tree / name).write_bytes((b"\1" + bytes(2047)) * pairs)
+    image = tmp_path / "disk.raw"
+    image.touch()
+    os.truncate(image, 192 << 20)
+    tool("mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-d", tree, image)
+    shutil.rmtree(tree)
+    few = ok("stat", "--json", "--format", "raw", image, "/few").document
+    assert few["extents_complete"] is True and len(few["extents"]) == 1000
+    many = ok("stat", "--json", "--format", "raw", image, "/many").document
+    assert many["extents_complete"] is False and len(many["extents"]) == 100_000
+    assert many["extents"][-1]["offset"] == 99_999 * 1024
+    root = ok("stat", "--json", "--format", "raw", image, "/").document
+    assert root["extents_complete"] is True and root["extents"] == []
+    image.unlink()
+
+
+FAILING = {
+    "cat": ["cat", "{}", "/no/such"],
+    "ls": ["ls", "{}", "/no/such"],
+    "ls without the short way": ["ls", "-R", "{}", "/no/such"],
+    "find": ["find", "{}", "/no/such"],
+    "stat": ["stat", "{}", "/no/such"],
+    "extract": ["extract", "{}", "/no/such", "--to-tar", "-"],
+}
+
+
+@pytest.mark.parametrize("command", FAILING.values(), ids=FAILING)
+def test_warnings_about_the_target_come_also_where_the_command_fails(command, fixtures):
+    command = [part.format(fixtures.path("qcow2-kinds") / "cluster512") for part in command]
+    says = b"read as qcow2 because it begins with a valid qcow2 header"
+    result = run(*command)
+    assert result.code == MISSING and result.err.count(says) == 1, str(result)
+    assert b"does not exist" in result.err.splitlines()[-1], "the error comes last"
+    dirty = fixtures.path("dirty") / "disk.raw"
+    command[command.index(str(fixtures.path("qcow2-kinds") / "cluster512"))] = str(dirty)
+    result = run(*command, "--format", "raw", "--verbose")
+    assert result.code == MISSING and b"journal replayed in memory" in result.err, str(result)
+    result = run(*command, "--format", "raw", "--no-replay")
+    assert result.code == MISSING and b"the journal was not replayed" in result.err, str(result)
+
+
+@pytest.mark.parametrize("command", ["disks", "df", "ls"])
+def test_warnings_come_also_where_the_disk_cannot_be_used(command, fixtures, tmp_path):
+    image = tmp_path / "disk"
+    tool("qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", "gone", "-F", "raw", image, "8M")
+    result = run(command, image)
+    assert result.code == MISSING and b"gone" in result.err, str(result)
+    assert result.err.count(b"read as qcow2 because") == 1, str(result)
+
+
 def test_stat_gives_extents_that_lead_to_the_content(strange):
     (record,) = ok("stat", "--json", strange, "/shapes/fragments").lines
     extents = record["extents"]
@@ -811,3 +866,28 @@ def test_extraction_of_a_volume_and_of_several_paths_gives_each_once(cloud):
     assert any(name.endswith("note") for name in names)
     assert any(name.endswith("etc/fstab") for name in names)
     assert not any(name.startswith("/") or ".." in name.split("/") for name in names)
+
+
+def test_a_listing_of_many_batches_is_whole_in_order_and_told_the_same_in_every_form(tmp_path):
+    tree = tmp_path / "tree"
+    names = [f"many/{number:03d}-{'x' * (number % 90)}" for number in range(700)]
+    (tree / "many").mkdir(parents=True)
+    (tree / "few").mkdir()
+    for name in names:
+        (tree / name).write_text(name)
+    (tree / "many/000-link").symlink_to("elsewhere")
+    image = tmp_path / "many.img"
+    tool("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, image, "16M")
+    below = sorted(["many/000-link", *names])
+    paths = [f"/{path}" for path in ["few", "lost+found", "many", *below]]
+    assert ok("find", image).text.splitlines() == ["/", *paths]
+    assert ok("ls", "-R", image).text.splitlines() == paths
+    assert ok("ls", image, "/many").text.split() == [name[len("many/"):] for name in below]
+    found = [json.loads(line) for line in ok("ls", "-R", "--json", image).text.splitlines()]
+    assert [entry["path"] for entry in found] == paths
+    assert all(e["size"] == len(e["path"]) - 1 for e in found if e["type"] == "file")
+    assert [e["target"] for e in found if e["type"] == "symlink"] == ["elsewhere"]
+    long = ok("ls", "-l", image, "/many").text.splitlines()
+    assert [line.split(" -> ")[0].split()[-1] for line in long] == [n[5:] for n in below]
+    with open("/dev/full", "wb") as full:
+        assert run("find", image, "--json", stdout=full).code == DAMAGED

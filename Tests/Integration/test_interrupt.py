@@ -10,7 +10,7 @@ import time
 import pytest
 
 import support
-from support import INTERRUPTED, run, sha256, tool, walk
+from support import INTERRUPTED, run, sha256, slowed, tool, until, walk
 
 MOMENTS = 30 if support.SOAK else 6
 
@@ -146,6 +146,57 @@ def test_a_cut_off_tar_does_not_bear_the_name_of_a_whole_one(name, large, tmp_pa
         if ended:
             assert ended[0] in CODES[name], ended
         subprocess.run(["rm", "-r", out], check=True)
+
+
+def is_held_up(process):
+    """Whether strace keeps the main thread waiting, for longer than it does at every call."""
+    for _ in range(20):
+        status = open(f"/proc/{process.pid}/task/{process.pid}/stat").read()
+        if status.rpartition(")")[2].split()[0] != "t":
+            return False
+        time.sleep(0.01)
+    return True
+
+
+# Calls that concern the image: before it is opened, before its first bytes, and in its file system.
+EARLY = {"opening": "openat:when=1", "first": "pread64:when=1", "reading": "pread64:when=11"}
+
+
+@pytest.mark.parametrize("sink", ["--to-dir", "--to-tar"])
+@pytest.mark.parametrize("moment", EARLY)
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM], ids=lambda name: name.name)
+def test_a_signal_before_the_extraction_begins_leaves_nothing(name, moment, sink, large, tmp_path):
+    image, _ = large
+    call, when = EARLY[moment].split(":")
+    out = tmp_path / "out"
+    process = slowed(
+        f"{call}:delay_enter=1000000:{when}",
+        ["-P", image, support.GLOVEBOX, "extract", "--format", "raw", image, "/", sink, out],
+        cwd=tmp_path,
+    )
+    until(lambda: is_held_up(process))
+    assert not out.exists()
+    process.send_signal(name)
+    written, _ = process.communicate(timeout=10)
+    assert process.returncode == INTERRUPTED and written == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM], ids=lambda name: name.name)
+def test_a_signal_ends_the_waiting_for_the_reader_of_a_fifo(name, large, tmp_path):
+    image, _ = large
+    os.mkfifo(tmp_path / "fifo")
+    process = start(["extract", "--format", "raw", image, "/", "--to-tar", tmp_path / "fifo"],
+                    tmp_path)
+    # Two threads: the one that waits for signals is there, and the main one sleeps in open.
+    until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 2)
+    time.sleep(0.3)
+    process.send_signal(name)
+    try:
+        written, _ = process.communicate(timeout=5)
+    finally:
+        process.kill()
+    assert process.returncode == INTERRUPTED and written == b""
 
 
 def test_the_image_is_free_again_after_a_kill(large, tmp_path):

@@ -166,9 +166,21 @@ extension FakeFileSystem {
         return inode
     }
 
-    package func entries(of directory: UInt64) throws(DiskError) -> DirectoryListing {
-        guard let listing = listings[directory] else {
+    package func entries(
+        of directory: UInt64,
+        heldBytesMax: Int
+    ) throws(DiskError) -> DirectoryListing {
+        guard var listing = listings[directory] else {
             throw DiskError(.inconsistent, "fake inode \(directory)", "no directory")
+        }
+        var room = heldBytesMax
+        let fitting = listing.entries.prefix { entry in
+            room -= entry.heldBytes
+            return room >= 0
+        }
+        if fitting.count < listing.entries.count {
+            listing.entries = Array(fitting)
+            listing.problems.append(DiskError(.unsupported, "fake inode", "too many names"))
         }
         return listing
     }

@@ -2,7 +2,6 @@
 #include "CArchive.h"
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,25 +34,15 @@ static la_ssize_t take(struct archive *archive, void *context, const void *bytes
     return (la_ssize_t)count;
 }
 
-/* libarchive asks for the locale's charset here, once. In UTF-8, names that are UTF-8 go through as
-   they are, and the rest is marked as binary. */
-static int set_charset(glovebox_archive *e) {
-    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    if (!utf8) return 0;
-    locale_t before = uselocale(utf8);
-    int status = archive_write_set_format_option(e->archive, "pax", "hdrcharset", "UTF-8");
-    uselocale(before);
-    freelocale(utf8);
-    return status == ARCHIVE_OK;
-}
-
 static int open_archive(glovebox_archive *e) {
     e->archive = archive_write_new();
     if (!e->archive) return 0;
     if (archive_write_set_format_pax(e->archive) != ARCHIVE_OK) return 0;
     /* GNU tar reads this form, and warns about each attribute in libarchive's own. */
     if (archive_write_set_format_option(e->archive, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK) return 0;
-    if (!set_charset(e)) return 0;
+    /* Names go through as they are. Anything else asks the locale, which a static program on a bare
+       system may not have. The caller takes the mark off names that are UTF-8. */
+    if (archive_write_set_format_option(e->archive, "pax", "hdrcharset", "BINARY") != ARCHIVE_OK) return 0;
     if (archive_write_set_bytes_per_block(e->archive, 0) != ARCHIVE_OK) return 0;
     return archive_write_open(e->archive, e, NULL, take, NULL) == ARCHIVE_OK;
 }
@@ -154,7 +143,7 @@ int glovebox_archive_end(glovebox_archive *e, const void **bytes, size_t *count)
     e->count = 0;
     e->keep = 1;
     int status = archive_write_header(e->archive, e->entry);
-    /* A warning says that a name is not UTF-8 and was marked as binary, as it should be. */
+    /* A warning is about a name, and names are marked as binary. */
     int ok = status == ARCHIVE_OK || status == ARCHIVE_WARN;
     /* No content, but the sparse map goes before its first byte. */
     if (ok) ok = archive_write_data(e->archive, "", 0) >= 0;

@@ -27,9 +27,21 @@ int glovebox_rename_to_new(const char *from, const char *to) {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
     // NFS, among others, knows no flags of renameat2(2), but has hard links.
     if (errno != EINVAL && errno != ENOSYS) return -1;
-    if (link(from, to) != 0) return -1;
-    unlink(from);
-    return 0;
+    if (link(from, to) == 0) {
+        unlink(from);
+        return 0;
+    }
+    // exFAT by FUSE has neither: there the name is taken by an empty file, which nobody else can
+    // have made, and that is what is replaced.
+    if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP) return -1;
+    int placeholder = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (placeholder < 0) return -1;
+    close(placeholder);
+    if (rename(from, to) == 0) return 0;
+    int reason = errno;
+    unlink(to);
+    errno = reason;
+    return -1;
 }
 
 int glovebox_set_attribute(int file, const char *name, const void *value, size_t count) {

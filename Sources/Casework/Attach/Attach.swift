@@ -10,21 +10,28 @@ package func attach(
     _ path: String,
     options: AttachOptions = AttachOptions()
 ) throws(AttachError) -> AttachedDisk {
-    try attach(
-        path,
-        options: options,
-        files: HostFiles(locking: options.locking, faults: options.faults)
-    )
+    var warnings: [String] = []
+    return try attach(path, options: options, warnings: &warnings)
+}
+
+/// The same; `warnings` also has what a user ought to know where it throws.
+package func attach(
+    _ path: String,
+    options: AttachOptions,
+    warnings: inout [String]
+) throws(AttachError) -> AttachedDisk {
+    let files = HostFiles(locking: options.locking, faults: options.faults)
+    return try attach(path, options: options, files: files, warnings: &warnings)
 }
 
 /// The same with files from elsewhere.
 func attach(
     _ path: String,
     options: AttachOptions,
-    files: some LayerFiles
+    files: some LayerFiles,
+    warnings: inout [String]
 ) throws(AttachError) -> AttachedDisk {
     let walk = ChainWalk(files: files, allowedDirectories: options.allowedBackingDirectories)
-    var warnings: [String] = []
     let layers = try walk.layers(of: path, format: options.format, warnings: &warnings)
 
     var described: [DiskLayer] = []

@@ -73,7 +73,7 @@ struct ChainWalk<Files: LayerFiles> {
         guard layers.count < Self.layersMax else {
             throw AttachError(.refused, image, "the chain has more than \(Self.layersMax) layers")
         }
-        let path = name.path(relativeTo: image)
+        let path = name.path(relativeTo: image, carriedBy: CommandLineBytes.encode)
         let file: Files.File
         do throws(AttachError) { file = try files.locate(path) } catch {
             // Whether a file exists elsewhere on the host is not for an image to find out.

@@ -53,11 +53,12 @@ struct HostFiles: LayerFiles {
         do throws(SystemError) {
             // O_PATH: a FIFO would block, a device could react to being opened.
             let handle = try FileDescriptor.open(path, FileDescriptor.pathOnly)
-            let realPath = try handle.realPath()
-            guard let text = String(validating: realPath, as: UTF8.self) else {
-                throw SystemError(call: "readlink", path: path, errno: EILSEQ)
-            }
-            return File(path: path, realPath: text, status: try handle.status(), handle: handle)
+            return File(
+                path: path,
+                realPath: try handle.realPath(),
+                status: try handle.status(),
+                handle: handle
+            )
         } catch {
             throw AttachError(error)
         }
@@ -65,7 +66,7 @@ struct HostFiles: LayerFiles {
 
     func open(_ file: File, layer: Int) throws(AttachError) -> OpenFile {
         let descriptor: FileDescriptor
-        let status: FileStatus
+        var status: FileStatus
         do throws(SystemError) {
             descriptor = try file.handle.reopen(
                 O_RDONLY | O_NONBLOCK | O_NOCTTY,
@@ -87,6 +88,10 @@ struct HostFiles: LayerFiles {
                     "\(file.path): whether a running instance writes to it is unknown: \(why)"
                 )
             }
+            // Until the locks were there, its size could change.
+            do throws(SystemError) { status = try descriptor.status() } catch {
+                throw AttachError(error)
+            }
         }
         let name = "layer \(layer) (\(file.path))"
         return OpenFile(
@@ -101,8 +106,7 @@ struct HostFiles: LayerFiles {
 
     func realPath(ofDirectory path: String) -> String? {
         let handle = try? FileDescriptor.open(path, FileDescriptor.pathOnly | O_DIRECTORY)
-        guard let bytes = try? handle?.realPath() else { return nil }
-        return String(validating: bytes, as: UTF8.self)
+        return try? handle?.realPath()
     }
 
     func content(of path: String) throws(AttachError) -> [UInt8]? {

@@ -45,8 +45,10 @@ struct ArchivePiece: Sendable {
 /// Carries jobs to several workers and their pieces, in the order of the jobs, to one writer.
 ///
 /// At most ``depth`` jobs are under way, each with a buffer that is used again: that bounds memory.
+/// More may wait, so that there is work while the walk reads ahead in a large directory.
 final class ArchivePipeline: Sendable {
     private static let depth = 8
+    private static let waitingMax = 32
     private let monitor = Monitor(State())
 
     private struct State: Sendable {
@@ -60,13 +62,13 @@ final class ArchivePipeline: Sendable {
         var isStopped = false
     }
 
-    /// Hands over a job; waits while too many are under way.
+    /// Hands over a job; waits while too many do.
     ///
     /// Returns false once the pipeline is stopped.
     func push(_ job: ArchiveJob) -> Bool {
         monitor.wait { state -> Bool? in
             if state.isStopped { return false }
-            guard state.pushed - state.written < Self.depth else { return nil }
+            guard state.pushed - state.taken < Self.waitingMax else { return nil }
             state.jobs[state.pushed] = job
             state.pushed += 1
             return true
@@ -83,6 +85,7 @@ final class ArchivePipeline: Sendable {
     func take() -> (number: Int, job: ArchiveJob, buffer: TransferBuffer)? {
         monitor.wait { state -> (number: Int, job: ArchiveJob, buffer: TransferBuffer)?? in
             if state.isStopped { return .some(nil) }
+            if state.taken - state.written >= Self.depth { return nil }
             if let job = state.jobs.removeValue(forKey: state.taken) {
                 let buffer = state.buffers.popLast() ?? TransferBuffer(capacity: 2 << 20)
                 buffer.removeAll()

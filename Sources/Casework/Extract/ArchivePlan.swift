@@ -172,6 +172,7 @@ extension PlannedItem {
     /// Its content in bytes where the file is small enough to be made in one go.
     fileprivate func bytesWhereSmall(_ most: UInt64) -> UInt64? {
         guard inode.type == .regular, linkTo == nil else { return 0 }
+        if contiguous != nil { return inode.size <= most ? inode.size : nil }
         guard inode.size <= ExtentWindows.firstLength, extents.count <= 1_024 else { return nil }
         let bytes = extents.reduce(UInt64(0)) { $1.hasData ? $0 + $1.length : $0 }
         return bytes <= most ? bytes : nil

@@ -157,28 +157,33 @@ final class ArchiveWorker {
         firstOf rest: ArraySlice<PlannedItem>,
         _ piece: inout ArchivePiece
     ) throws(ArchiveError) {
-        if let first = item.extents.first?.placeOnVolume, !readers[item.root].holds(first) {
-            readers[item.root].readAhead(
-                rest.lazy.prefix { $0.root == item.root }
-                    .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
-            )
-        }
         let size = item.inode.size
-        var data = DataRanges(size: size)
-        data.add(item.extents)
-        var losses = item.extents.losses
-        var extents = item.extents
         let before = piece.buffer.count
-        let kind = ArchiveEntry.Kind.file(size: size, dataRanges: data.sparse)
-        var entry = ArchiveEntry(item, kind, extraction, &piece.notes)
+        let whole = ArchiveEntry.Kind.file(size: size, dataRanges: nil)
+        var entry = ArchiveEntry(item, whole, extraction, &piece.notes)
+        readers[item.root].readAhead(UpcomingPlaces(rest))
+        if let place = item.contiguous, place.length == size {
+            try encoder.append(entry, to: piece.buffer)
+            if readers[item.root].append(place, to: piece.buffer) {
+                piece.bytes += size
+                piece.buffer.appendZeros(ArchiveEncoder.padding(after: size))
+                return
+            }
+            piece.buffer.truncate(to: before)
+        }
+        var extents = item.extents
+        var data = DataRanges(size: size)
+        data.add(extents)
+        var losses = extents.losses
+        entry.kind = .file(size: size, dataRanges: data.sparse)
         try encoder.append(entry, to: piece.buffer)
         let start = piece.buffer.count
         var unread: [ContentReader.Loss] = []
-        append(item.extents, of: item, in: data, to: piece.buffer) { unread.append($0) }
+        append(extents, of: item, in: data, to: piece.buffer) { unread.append($0) }
         if !unread.isEmpty {
             // Once more with a map that leaves out what turned out to be unreadable.
             piece.buffer.truncate(to: before)
-            extents = item.extents.flatMap { $0.without(unread.map(\.range)) }
+            extents = extents.flatMap { $0.without(unread.map(\.range)) }
             data = DataRanges(size: size)
             data.add(extents)
             entry.kind = .file(size: size, dataRanges: data.sparse)

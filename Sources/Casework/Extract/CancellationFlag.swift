@@ -8,8 +8,10 @@ package final class CancellationFlag: Sendable {
     package init() {}
 
     /// Whether it was set.
-    package var isSet: Bool { flag.load(ordering: .relaxed) }
+    package var isSet: Bool { flag.load(ordering: .sequentiallyConsistent) }
 
     /// Sets it, for good; safe in a signal handler's thread.
-    package func set() { flag.store(true, ordering: .relaxed) }
+    ///
+    /// Of two threads that each set one flag and then look at the other's, one sees it set.
+    package func set() { flag.store(true, ordering: .sequentiallyConsistent) }
 }

@@ -10,7 +10,7 @@ final class ContentReader {
     private var windowStart: UInt64 = 0
 
     /// How much is read at once.
-    static let windowBytes = 1 << 20
+    static let windowBytes = 1 << 18
     /// Small files are read together where no more than this lies between them.
     private static let gapMax: UInt64 = 1 << 16
     /// The unit in which an unreadable range is narrowed down.
@@ -26,14 +26,15 @@ final class ContentReader {
 
     /// Reads ahead what `offsets` (each with its length, in the order of use) begins with.
     ///
-    /// Does nothing where the first range is too long to gain by it.
-    func readAhead(_ ranges: some Sequence<(offset: UInt64, length: UInt64)>) {
+    /// Does nothing where the first range is there already, or too long to gain by it.
+    func readAhead(_ ranges: UpcomingPlaces) {
         var start: UInt64?
         var end: UInt64 = 0
         for range in ranges {
             let (stop, overflow) = range.offset.addingReportingOverflow(range.length)
             guard !overflow else { break }
             guard let first = start else {
+                if holds(range) { return }
                 start = range.offset
                 end = stop
                 continue
@@ -52,7 +53,7 @@ final class ContentReader {
     }
 
     /// Whether a range of the volume is read already.
-    func holds(_ range: (offset: UInt64, length: UInt64)) -> Bool {
+    private func holds(_ range: (offset: UInt64, length: UInt64)) -> Bool {
         let (offset, length) = range
         return offset >= windowStart && length <= UInt64(window.count)
             && offset - windowStart <= UInt64(window.count) - length
@@ -73,28 +74,28 @@ final class ContentReader {
             let range = extent.fileOffset..<(extent.fileOffset + extent.length)
             lose(Loss(range: range, error: error))
         case .volume(let offset):
-            if holds((offset, extent.length)) {
-                let start = Int(offset - windowStart)
-                window.withBytes(start..<(start + Int(extent.length))) { buffer.append($0) }
-            } else {
-                read(extent, offset, to: buffer, lose)
+            if !append((offset, extent.length), to: buffer) {
+                narrow(extent, offset, to: buffer, lose)
             }
         }
     }
 
-    private func read(
-        _ extent: FileExtent,
-        _ offset: UInt64,
-        to buffer: TransferBuffer,
-        _ lose: (Loss) -> Void
-    ) {
+    /// Appends a range of the volume; false, and nothing appended, where some cannot be read.
+    func append(_ range: (offset: UInt64, length: UInt64), to buffer: TransferBuffer) -> Bool {
+        let (offset, length) = range
+        if holds(range) {
+            let start = Int(offset - windowStart)
+            window.withBytes(start..<(start + Int(length))) { buffer.append($0) }
+            return true
+        }
         do throws(DiskError) {
-            try buffer.append(Int(extent.length)) { span throws(DiskError) in
+            try buffer.append(Int(length)) { span throws(DiskError) in
                 try volume.read(into: &span, at: offset)
             }
         } catch {
-            narrow(extent, offset, to: buffer, lose)
+            return false
         }
+        return true
     }
 
     /// Reads block by block after a failure, so that only what is unreadable is lost.

@@ -21,9 +21,6 @@ final class DirectoryExtraction {
     private var linkableBytes = 0
     private var heldBytes = 0
 
-    /// Directories and links, which are finished at the end, may take this much memory.
-    private static let heldBytesMax = 192 << 20
-
     init(
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
@@ -64,20 +61,12 @@ final class DirectoryExtraction {
             case .directory: makeDirectory(item, target)
             case .regular where item.linkTo != nil: makeHardLink(item, target)
             case .regular:
-                reader(item).readAhead(upcoming(batch.items, from: index))
+                reader(item).readAhead(UpcomingPlaces(batch.items[index...]))
                 writeFile(item, target)
             default: hold(item, &links)
             }
         }
         return goesOn
-    }
-
-    private func upcoming(
-        _ files: [PlannedItem],
-        from index: Int
-    ) -> some Sequence<(offset: UInt64, length: UInt64)> {
-        files[index...].lazy.prefix { $0.root == files[index].root }
-            .flatMap { $0.extents.lazy.compactMap(\.placeOnVolume) }
     }
 
     private func reader(_ item: PlannedItem) -> ContentReader {
@@ -89,13 +78,8 @@ final class DirectoryExtraction {
 
     private func hold(_ item: PlannedItem, _ list: inout [PlannedItem]) {
         heldBytes += item.path.count + item.target.count + MemoryLayout<PlannedItem>.size + 64
-        guard heldBytes <= Self.heldBytesMax else {
-            let error = SystemError(
-                call: "extract",
-                path: "more directories and links",
-                errno: ENOMEM
-            )
-            report.ending = .failed(.system(error))
+        guard heldBytes <= extraction.options.heldBytesMax else {
+            report.ending = .failed(.tooManyHeld)
             return
         }
         list.append(item)

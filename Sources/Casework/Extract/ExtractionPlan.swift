@@ -8,14 +8,41 @@ struct PlannedItem: Sendable {
     let path: [UInt8]
     /// What the guest says of it.
     let inode: Inode
-    /// Of a small file, all extents; of a longer one, those of the first window.
-    var extents: [FileExtent] = []
     /// The path in the destination of the same file, where this is another name of it.
     var linkTo: [UInt8]?
     /// Of a symbolic link, its target.
     var target: [UInt8] = []
     /// Items of one run stand side by side in one directory and may change places.
     var run = 0
+    /// What the block map says, where the inode alone does not say it.
+    private var map: [FileExtent]?
+
+    init(root: Int, path: [UInt8], inode: Inode, run: Int = 0) {
+        self.root = root
+        self.path = path
+        self.inode = inode
+        self.run = run
+    }
+
+    /// Of a small file, all extents; of a longer one, those of the first window.
+    var extents: [FileExtent] {
+        get {
+            if let map { return map }
+            guard let (offset, length) = contiguous else { return [] }
+            let content = FileExtent.Content.volume(offset: offset)
+            return [FileExtent(fileOffset: 0, length: length, content: content)]
+        }
+        set { map = newValue }
+    }
+
+    /// The one extent of ``extents`` where that is all; most files need no array for it.
+    var contiguous: (offset: UInt64, length: UInt64)? {
+        guard map == nil, linkTo == nil, let place = inode.contiguousOffset else { return nil }
+        return (place, min(inode.size, ExtentWindows.firstLength))
+    }
+
+    /// How many ``extents`` are held in memory.
+    var heldExtents: Int { map?.count ?? 0 }
 
     /// Where on the volume its first byte stands; what has no content comes after what has, and so
     /// a further name after the first.
@@ -183,7 +210,7 @@ extension ExtractionPlanner {
         if batch.count > before {
             fileCount += 1
             batch.pathBytes += path.count
-            batch.extentCount += batch.items.last?.extents.count ?? 0
+            batch.extentCount += batch.items.last?.heldExtents ?? 0
         }
         return flushIfFull()
     }
@@ -229,11 +256,8 @@ extension ExtractionPlanner {
                 return batch.items.append(item)
             }
         }
-        let window = min(item.inode.size, ExtentWindows.firstLength)
-        if let place = item.inode.contiguousOffset {
-            let content = FileExtent.Content.volume(offset: place)
-            item.extents = [FileExtent(fileOffset: 0, length: window, content: content)]
-        } else {
+        if item.contiguous == nil {
+            let window = min(item.inode.size, ExtentWindows.firstLength)
             let fileSystem = extraction.roots[root].fileSystem
             item.extents = ExtentWindows.read(fileSystem, item.inode.number, 0..<window)
         }
@@ -281,15 +305,42 @@ extension [PlannedItem] {
         if isSorted { return }
         order.sort { ($0.run, $0.place, $0.index) < ($1.run, $1.place, $1.index) }
         // Each circle of places is gone round once: items move, which costs less than copies.
+        var items = mutableSpan
         for start in order.indices {
             var index = start
             while order[index].index != start {
                 let next = order[index].index
-                swapAt(index, next)
+                items.swapAt(index, next)
                 order[index].index = index
                 index = next
             }
             order[index].index = index
+        }
+    }
+}
+
+/// Where the content of files stands on the volume of the first one, in the order of the files.
+struct UpcomingPlaces: Sequence, IteratorProtocol {
+    private let items: ArraySlice<PlannedItem>
+    private var index: Int
+    private var extents: ArraySlice<FileExtent> = []
+
+    init(_ items: ArraySlice<PlannedItem>) {
+        self.items = items
+        index = items.startIndex
+    }
+
+    mutating func next() -> (offset: UInt64, length: UInt64)? {
+        while true {
+            while let extent = extents.popFirst() {
+                if let place = extent.placeOnVolume { return place }
+            }
+            guard index < items.endIndex, items[index].root == items[items.startIndex].root else {
+                return nil
+            }
+            index += 1
+            if let place = items[index - 1].contiguous { return place }
+            extents = items[index - 1].extents[...]
         }
     }
 }

@@ -31,6 +31,8 @@ package struct ExtractionReport: Sendable {
         case disk(DiskError)
         case system(SystemError)
         case archive(ArchiveError)
+        /// More directories and links than may be held until they are finished.
+        case tooManyHeld
     }
 
     /// Something that was left out on purpose.
@@ -152,6 +154,10 @@ extension ExtractionReport.Failure: CustomStringConvertible {
         case .disk(let error): error.description
         case .system(let error): error.description
         case .archive(let error): error.description
+        case .tooManyHeld:
+            "There are more directories and symbolic links than can be held in memory until they are "
+                + "finished, as a directory needs them to be. Use --to-tar, which holds none of "
+                + "them, or extract fewer paths at a time."
         }
     }
 }

@@ -1,3 +1,5 @@
+internal import Linux
+
 /// Names a file on a disk of an instance: `DISK:VOLUME:/path`, or a bare `/path`.
 ///
 /// A bare path means the guest's own tree, as its fstab mounts it. `disk.local::/note` names the
@@ -85,52 +87,5 @@ public struct GuestPath: Equatable, Sendable {
             path.append(UInt8(ascii: "/"))
             path.append(contentsOf: name)
         }
-    }
-}
-
-/// Carries arguments that are not UTF-8 through `String` without loss.
-///
-/// Each byte that is not part of valid UTF-8 becomes a character of a private range, and so do
-/// the bytes of characters that are in that range themselves.
-package enum CommandLineBytes {
-    private static let base: UInt32 = 0x10_FE00
-    private static let range = base...(base + 0xFF)
-
-    /// The argument's bytes as a string that ``decode(_:)`` turns back into exactly them.
-    package static func encode(_ bytes: [UInt8]) -> String {
-        var text = String.UnicodeScalarView()
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            var parser = Unicode.UTF8.ForwardParser()
-            var iterator = rest.makeIterator()
-            guard case .valid(let encoded) = parser.parseScalar(from: &iterator) else {
-                text.append(
-                    contentsOf: rest.prefix(1).compactMap { Unicode.Scalar(base + UInt32($0)) }
-                )
-                rest = rest.dropFirst()
-                continue
-            }
-            let scalar = Unicode.UTF8.decode(encoded)
-            if range.contains(scalar.value) {
-                text.append(contentsOf: encoded.compactMap { Unicode.Scalar(base + UInt32($0)) })
-            } else {
-                text.append(scalar)
-            }
-            rest = rest.dropFirst(encoded.count)
-        }
-        return String(text)
-    }
-
-    /// The bytes that ``encode(_:)`` was given.
-    package static func decode(_ text: String) -> [UInt8] {
-        var bytes: [UInt8] = []
-        for scalar in text.unicodeScalars {
-            if range.contains(scalar.value) {
-                bytes.append(UInt8(scalar.value - base))
-            } else {
-                bytes.append(contentsOf: String(scalar).utf8)
-            }
-        }
-        return bytes
     }
 }

@@ -2,7 +2,7 @@ package import DiskFormats
 
 extension GuestTree {
     /// A file that a walk came to.
-    package struct Found {
+    package struct Found: Sendable {
         /// The volume that it is on, and the file system there.
         package let volume: GuestPath.VolumeName
         package let fileSystem: any FileSystem
@@ -29,7 +29,7 @@ extension GuestTree {
     }
 
     /// One report of a walk.
-    package enum Event {
+    package enum Event: Sendable {
         /// A file.
         case found(Found)
         /// A directory that the guest mounts something on which is not at hand, and why.

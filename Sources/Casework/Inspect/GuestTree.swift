@@ -107,19 +107,18 @@ package struct GuestTree: Sendable {
     package func resolve(_ path: [UInt8], followLast: Bool = true) throws(GloveboxError)
         -> GuestFile
     {
-        var lookup = Lookup(pending: GuestPath.components(of: path).reversed())
+        var lookup = Lookup(pending: GuestPath.components(of: path).reversed(), start: start)
         var links = 0
-        var position = start
         while let name = lookup.pending.popLast() {
             guard lookup.pending.count + lookup.done.count <= Self.componentCountMax else {
                 throw failure(.notFound, path, "has too many components")
             }
             if name == [UInt8](repeating: UInt8(ascii: "."), count: 2) {
-                if !lookup.done.isEmpty { lookup.done.removeLast() }
-                position = try retrace(lookup.done)
+                lookup.leave()
                 continue
             }
-            let child = try step(to: name, from: position, lookup, path)
+            let position = lookup.position
+            let child = try step(to: name, from: position, lookup)
             let isLast = lookup.pending.isEmpty
             if child.type == .symbolicLink, followLast || !isLast {
                 links += 1
@@ -130,13 +129,13 @@ package struct GuestTree: Sendable {
                         "passes more than \(Self.linkCountMax) symbolic links"
                     )
                 }
-                position = try follow(child, from: position, &lookup, path)
+                try follow(child, from: position, &lookup, path)
                 continue
             }
-            lookup.done.append(name)
-            position =
-                try mounted(at: lookup.done) ?? Position(mount: position.mount, inode: child.number)
+            let below = Position(mount: position.mount, inode: child.number)
+            lookup.enter(name, try mounted(on: name, in: lookup.done) ?? below)
         }
+        let position = lookup.position
         if path.last == UInt8(ascii: "/") { try demandDirectory(position, path) }
         return GuestFile(
             volume: position.mount.volume,
@@ -155,61 +154,69 @@ package struct GuestTree: Sendable {
         /// What is left to resolve, the next component last.
         var pending: [[UInt8]]
         /// The canonical path so far.
-        var done: [[UInt8]] = []
+        private(set) var done: [[UInt8]] = []
+        /// Where the path's start and each of its components are, so that `..` costs nothing.
+        private var positions: [Position]
+
+        init(pending: [[UInt8]], start: Position) {
+            self.pending = pending
+            positions = [start]
+        }
+
+        var position: Position { positions[done.count] }
+
+        mutating func enter(_ name: [UInt8], _ position: Position) {
+            done.append(name)
+            positions.append(position)
+        }
+
+        /// `..`; the root is its own parent.
+        mutating func leave() {
+            guard !done.isEmpty else { return }
+            done.removeLast()
+            positions.removeLast()
+        }
+
+        /// An absolute symbolic link.
+        mutating func startAgain() {
+            done = []
+            positions.removeLast(positions.count - 1)
+        }
     }
 
     private var start: Position { Position(mount: root, inode: root.fileSystem.rootInode) }
 
-    private func mounted(at point: [[UInt8]]) throws(GloveboxError) -> Position? {
-        guard let place = mountPoints.last(where: { $0.point == point }) else { return nil }
+    /// What is mounted on `name` in the directory `done`.
+    private func mounted(on name: [UInt8], in done: [[UInt8]]) throws(GloveboxError) -> Position? {
+        let place = mountPoints.last {
+            $0.point.count == done.count + 1 && $0.point.last == name && $0.point.starts(with: done)
+        }
+        guard let place else { return nil }
         let mount = try place.mount()
         return Position(mount: mount, inode: mount.fileSystem.rootInode)
-    }
-
-    /// The inode of a path that has been resolved before, and so has no symbolic links.
-    private func retrace(_ components: [[UInt8]]) throws(GloveboxError) -> Position {
-        var position = start
-        for end in components.indices {
-            let place = Array(components[...end])
-            if let other = try mounted(at: place) {
-                position = other
-                continue
-            }
-            let fileSystem = position.mount.fileSystem
-            let parent = position.inode
-            position.inode = try reading(GuestName.escaped(GuestPath.joined(place))) {
-                () throws(DiskError) in
-                guard let next = try fileSystem.lookup(components[end], in: parent) else {
-                    throw DiskError(.inconsistent, "directory", "a name vanished while it was read")
-                }
-                return next
-            }
-        }
-        return position
     }
 
     private func step(
         to name: [UInt8],
         from position: Position,
-        _ lookup: Lookup,
-        _ path: [UInt8]
+        _ lookup: Lookup
     ) throws(GloveboxError) -> Inode {
         let mount = position.mount
-        let place = GuestPath.joined(lookup.done + [name])
-        let object = "\(mount.volume):\(GuestName.escaped(place))"
-        let parent = try reading(object) { () throws(DiskError) in
+        func place() -> [UInt8] { GuestPath.joined(lookup.done + [name]) }
+        func object() -> String { "\(mount.volume):\(GuestName.escaped(place()))" }
+        let parent = try reading(object()) { () throws(DiskError) in
             try mount.fileSystem.inode(position.inode)
         }
         guard parent.type == .directory else {
             throw failure(.notFound, GuestPath.joined(lookup.done), "is not a directory", mount)
         }
-        let child = try reading(object) { () throws(DiskError) -> Inode? in
+        let child = try reading(object()) { () throws(DiskError) -> Inode? in
             guard let number = try mount.fileSystem.lookup(name, in: position.inode) else {
                 return nil
             }
             return try mount.fileSystem.inode(number)
         }
-        guard let child else { throw failure(.notFound, place, "does not exist", mount) }
+        guard let child else { throw failure(.notFound, place(), "does not exist", mount) }
         return child
     }
 
@@ -218,15 +225,13 @@ package struct GuestTree: Sendable {
         from position: Position,
         _ lookup: inout Lookup,
         _ path: [UInt8]
-    ) throws(GloveboxError) -> Position {
+    ) throws(GloveboxError) {
         let fileSystem = position.mount.fileSystem
         let target = try reading(GuestName.escaped(path)) { () throws(DiskError) in
             try fileSystem.linkTarget(of: link.number)
         }
         lookup.pending.append(contentsOf: GuestPath.components(of: target).reversed())
-        guard target.first == UInt8(ascii: "/") else { return position }
-        lookup.done = []
-        return start
+        if target.first == UInt8(ascii: "/") { lookup.startAgain() }
     }
 
     /// A path that ends in a slash names a directory or nothing.

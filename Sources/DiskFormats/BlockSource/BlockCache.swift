@@ -47,11 +47,11 @@ public final class BlockCache: Sendable {
         try source.checkRange(offset, count)
         let number = offset >> UInt64(pageShift)
         let start = Int(offset & (UInt64(1) << UInt64(pageShift) - 1))
-        if start + count <= 1 << pageShift {
-            let bytes = try page(number)
+        if start + count <= 1 << pageShift, let bytes = try? page(number) {
             let span = bytes.span
             return try body(span.raw.slice(at: start, count: count))
         }
+        // A page that cannot be read as a whole may well hold these bytes.
         let copy = try source.bytes(at: offset, count: count)
         let span = copy.span
         return try body(span.raw)

@@ -54,6 +54,12 @@ extension BlockSource {
         return bytes
     }
 
+    /// Throws ``DiskError/Reason/truncated`` unless a run can begin at `offset` and have a length.
+    package func checkRun(_ offset: UInt64, _ limit: UInt64) throws(DiskError) {
+        try checkRange(offset, 1)
+        guard limit > 0 else { throw DiskError(.truncated, "disk", at: offset, "no bytes wanted") }
+    }
+
     /// Throws ``DiskError/Reason/truncated`` unless `count` bytes at `offset` lie inside.
     package func checkRange(_ offset: UInt64, _ count: Int) throws(DiskError) {
         guard count >= 0, offset <= byteCount, byteCount - offset >= UInt64(count) else {

@@ -18,7 +18,7 @@ public struct MemorySource: BlockSource {
 
     /// All of it counts as computed.
     public func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try checkRange(offset, 1)
+        try checkRun(offset, limit)
         return BlockRun(length: min(limit, byteCount - offset), origin: .computed(layer: 0))
     }
 }

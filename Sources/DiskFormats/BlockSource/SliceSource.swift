@@ -29,7 +29,7 @@ public struct SliceSource: BlockSource {
 
     /// The origin as the parent gives it, cut at the end of the slice.
     public func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try checkRange(offset, 1)
+        try checkRun(offset, limit)
         return try base.run(at: start + offset, limit: min(limit, byteCount - offset))
     }
 }

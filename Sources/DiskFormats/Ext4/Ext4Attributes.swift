@@ -22,6 +22,10 @@ struct Ext4AttributeEntry {
         valueInode = UInt64(try raw.u32(at: offset + 4))
         valueSize = Int(try raw.u32(at: offset + 8))
         name = try raw.array(at: offset + 16, count: nameLength)
+        // No system call can have set it, and whoever takes it for a C string sees another name.
+        guard !name.contains(0) else {
+            throw DiskError(.outOfRange, "", at: UInt64(offset + 16), "a name with a zero byte")
+        }
     }
 
     /// Where the next entry begins.

@@ -1,38 +1,37 @@
 extension Ext4FileSystem {
-    /// More names than any directory in use has; what is beyond is reported, not listed.
-    private static let entriesMax = 4 << 20
-
     /// The names in a directory, without `.` and `..`, in the order of the disk.
     ///
     /// A damaged block costs the names from the damage to its end, one whose checksum does not
     /// match all its names; both are among the problems. An encrypted directory has no names to
-    /// give, and is a problem itself. At most 4,194,304 names are listed.
-    public func entries(of directory: UInt64) throws(DiskError) -> DirectoryListing {
+    /// give, and is a problem itself.
+    public func entries(
+        of directory: UInt64,
+        heldBytesMax: Int
+    ) throws(DiskError) -> DirectoryListing {
         let node = try directoryNode(directory)
         var listing = DirectoryListing()
         do throws(DiskError) { try refuseObstacle(node) } catch {
             listing.problems.append(error)
             return listing
         }
+        var room = heldBytesMax
         try forEachBlock(of: node, problems: &listing.problems) { (raw, place, problems) in
             do throws(DiskError) {
-                try collect(raw, place, into: &listing.entries, &problems)
+                try collect(raw, into: &listing.entries, &room)
             } catch {
                 problems.append(error.within("\(node.name) directory block", at: place))
             }
-            guard listing.entries.count <= Self.entriesMax else {
-                listing.entries.removeLast(listing.entries.count - Self.entriesMax)
-                problems.append(
-                    DiskError(
-                        .unsupported,
-                        node.name,
-                        at: place,
-                        "has more than \(Self.entriesMax) names; the rest is not listed"
-                    )
+            guard room < 0 else { return true }
+            let count = listing.entries.count
+            problems.append(
+                DiskError(
+                    .unsupported,
+                    node.name,
+                    at: place,
+                    "has more names than may be held in memory; only \(count) are listed"
                 )
-                return false
-            }
-            return true
+            )
+            return false
         }
         return listing
     }
@@ -46,11 +45,11 @@ extension Ext4FileSystem {
         return node
     }
 
+    /// Adds the entries of a block while there is room for them; no room is left where it is negative.
     private func collect(
         _ raw: RawSpan,
-        _ place: UInt64,
         into entries: inout [DirectoryEntry],
-        _ problems: inout [DiskError]
+        _ room: inout Int
     ) throws(DiskError) {
         let format = Ext4DirectoryBlock(superblock: superblock)
         var at = 0
@@ -59,6 +58,8 @@ extension Ext4FileSystem {
             let name = try raw.slice(at: entry.nameOffset, count: entry.nameLength)
             switch try Self.kind(of: name) {
             case .ordinary:
+                room -= DirectoryEntry.heldBytes(nameLength: entry.nameLength)
+                guard room >= 0 else { return }
                 entries.append(
                     DirectoryEntry(name: name.array, inode: entry.inode, type: entry.type)
                 )
@@ -136,6 +137,18 @@ extension Ext4FileSystem {
             let place = offset + done
             let isFirst = extent.fileOffset + done == 0
             done += size
+            guard walk.visited < DirectoryWalk.blocksMax else {
+                problems.append(
+                    DiskError(
+                        .unsupported,
+                        walk.node.name,
+                        at: place,
+                        "the directory has more than \(DirectoryWalk.blocksMax) blocks; the rest is "
+                            + "not read"
+                    )
+                )
+                return false
+            }
             guard walk.isNew(place) else {
                 problems.append(
                     DiskError(
@@ -223,6 +236,11 @@ struct DirectoryWalk {
     private var next: UInt64 = 0
     private var seen: Set<UInt64> = []
 
+    /// How many blocks were visited.
+    var visited: Int { seen.count }
+
+    /// More than a directory of any use has, such as 8 GiB of blocks of 4 KiB; each is remembered.
+    static let blocksMax = 2 << 20
     /// One hopeless directory must not fill a report.
     static let problemsMax = 1000
     private static let windowBlocks: UInt64 = 4096

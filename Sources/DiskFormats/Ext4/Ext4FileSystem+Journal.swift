@@ -97,6 +97,28 @@ extension Ext4FileSystem {
             }
             start = end
         }
+        try Self.refuseHoles(extents, of: node)
         return ExtentsSource(volume: volume, extents: extents, byteCount: node.size)
+    }
+
+    /// Throws where a part of the journal has no blocks: read as zeros, it would look like the end
+    /// of the log, and what was committed after it would be missing. (Linux refuses to mount.)
+    private static func refuseHoles(
+        _ extents: [FileExtent],
+        of node: Ext4Node
+    ) throws(DiskError) {
+        for extent in extents {
+            switch extent.content {
+            case .volume, .unreadable: continue
+            case .hole, .unwritten, .inline:
+                throw DiskError(
+                    .inconsistent,
+                    "ext4 journal",
+                    at: node.offset,
+                    "has no blocks for its bytes "
+                        + "\(extent.fileOffset)..<\(extent.fileOffset + extent.length)"
+                )
+            }
+        }
     }
 }

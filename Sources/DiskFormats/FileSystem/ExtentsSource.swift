@@ -42,7 +42,7 @@ package struct ExtentsSource: BlockSource {
 
     /// Where the volume says that an extent's bytes are; computed where they are kept inline.
     package func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try checkRange(offset, 1)
+        try checkRun(offset, limit)
         let extent = try extent(at: offset)
         let within = offset - extent.fileOffset
         let length = min(limit, extent.length - within)

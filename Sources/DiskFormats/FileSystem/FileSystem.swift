@@ -20,7 +20,10 @@ public protocol FileSystem: Sendable {
     func inode(_ number: UInt64) throws(DiskError) -> Inode
 
     /// The names in a directory, without `.` and `..`, in the order of the disk.
-    func entries(of directory: UInt64) throws(DiskError) -> DirectoryListing
+    ///
+    /// Names that would take more than `heldBytesMax` of memory together, each as much as
+    /// ``DirectoryEntry/heldBytes`` says, are left out, and that is a problem of the listing.
+    func entries(of directory: UInt64, heldBytesMax: Int) throws(DiskError) -> DirectoryListing
 
     /// The inode that `name` leads to in `directory`, or nil where there is no such name.
     func lookup(_ name: [UInt8], in directory: UInt64) throws(DiskError) -> UInt64?
@@ -39,6 +42,13 @@ public protocol FileSystem: Sendable {
     ///
     /// POSIX ACLs come in the form that Linux' getxattr gives for `system.posix_acl_access`.
     func extendedAttributes(of number: UInt64) throws(DiskError) -> [ExtendedAttribute]
+}
+
+extension FileSystem {
+    /// The names in a directory, as far as 384 MiB hold them: a million of the longest.
+    public func entries(of directory: UInt64) throws(DiskError) -> DirectoryListing {
+        try entries(of: directory, heldBytesMax: DirectoryListing.heldBytesMax)
+    }
 }
 
 /// What can be said of a file system as a whole.

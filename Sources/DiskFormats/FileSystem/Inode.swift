@@ -157,6 +157,13 @@ public struct DirectoryEntry: Equatable, Sendable {
         self.inode = inode
         self.type = type
     }
+
+    /// What the entry takes in memory, with what sorting a listing by name takes: never less.
+    public var heldBytes: Int { Self.heldBytes(nameLength: name.count) }
+
+    /// The same for a name of this length: the array of the name with its header, the entry in an
+    /// array that grows by doubling, and its places in two orders.
+    static func heldBytes(nameLength: Int) -> Int { nameLength + 128 }
 }
 
 /// The content of a directory, as far as it could be read.
@@ -165,6 +172,9 @@ public struct DirectoryListing: Equatable, Sendable {
     public var entries: [DirectoryEntry]
     /// What could not be read, each with its place; empty means that the listing is complete.
     public var problems: [DiskError]
+
+    /// What the names of one directory may take where nothing else is said: a million of the longest.
+    static let heldBytesMax = 384 << 20
 
     /// Creates a listing.
     public init(entries: [DirectoryEntry] = [], problems: [DiskError] = []) {

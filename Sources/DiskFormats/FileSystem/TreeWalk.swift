@@ -11,6 +11,9 @@ package struct TreeWalk {
         package var depth = 4_096
         /// The longest path, in bytes from the start on, whose directory is entered.
         package var pathBytes = 65_536
+        /// How much memory the names in the open directories may take, and what is remembered of the
+        /// directories that were entered.
+        package var heldBytes = DirectoryListing.heldBytesMax
 
         /// The defaults.
         package init() {}
@@ -47,15 +50,17 @@ package struct TreeWalk {
         case stop
     }
 
-    /// How many names the open directories above one may hold for it to be entered.
-    private static let heldNamesMax = 2_000_000
     /// How many inodes are kept read ahead in all open directories together.
     private static let heldInodesMax = 131_072
-    /// How many are read ahead at first: little, so that a large directory begins at once; then
-    /// twice as many each time, so that few blocks of the inode table are needed twice.
-    private static let firstWindow = 2_048
-    /// How many words of 64 bits the set of entered directories may grow to.
-    private static let enteredWordsMax = 8_388_608
+    /// How many are read ahead at first: little, so that a large directory begins at once, and that
+    /// the processor's own cache holds them.
+    private static let firstWindow = 4_096
+    /// In directories with more names than this each window is twice as long as the one before:
+    /// their part of the inode table is more than a file system keeps in memory, and is read once
+    /// for each window.
+    private static let doublingNamesMin = 131_072
+    /// What a word of 64 bits in the set of entered directories takes while the set grows.
+    private static let enteredWordBytes = 64
 
     private struct Frame {
         var entries: [DirectoryEntry]
@@ -63,11 +68,20 @@ package struct TreeWalk {
         var order: [UInt32]
         var next = 0
         /// The inodes of the entries from `ahead` on, read in the order of their numbers.
-        var inodes: [Result<Inode, DiskError>] = []
+        var inodes: [Inode] = []
+        /// Which of them could not be read, and why.
+        var failures: [Int: DiskError] = [:]
         var ahead = 0
         var window = TreeWalk.firstWindow
         /// Length of the path of this directory.
         var pathBytes: Int
+        /// What its names take.
+        var heldBytes: Int
+
+        func inode(at index: Int) -> Result<Inode, DiskError> {
+            if !failures.isEmpty, let error = failures[index] { return .failure(error) }
+            return .success(inodes[index])
+        }
     }
 
     private let fileSystem: any FileSystem
@@ -76,7 +90,7 @@ package struct TreeWalk {
     private var frames: [Frame] = []
     private var path: [UInt8]
     private var entered: [UInt64: UInt64] = [:]
-    private var heldNames = 0
+    private var heldBytes = 0
     private var heldInodes = 0
 
     private init(_ fileSystem: any FileSystem, _ prefix: [UInt8], _ limits: Limits) {
@@ -88,7 +102,8 @@ package struct TreeWalk {
 
     /// Reports everything below `directory`, but not the directory itself, to `body`.
     ///
-    /// All paths begin with `prefix`, which ends with a slash unless it is empty. Returns false where `body` stopped the walk. Throws only what `body` throws.
+    /// All paths begin with `prefix`, which ends with a slash unless it is empty. Returns false
+    /// where `body` stopped the walk. Throws only what `body` throws.
     @discardableResult
     package static func run<Failure: Error>(
         _ fileSystem: any FileSystem,
@@ -112,7 +127,7 @@ extension TreeWalk {
         _ body: (Event) throws(Failure) -> Next
     ) throws(Failure) -> Bool {
         let top = frames.count - 1
-        path.removeSubrange(frames[top].pathBytes...)
+        path.removeLast(path.count - frames[top].pathBytes)
         guard frames[top].next < frames[top].order.count else {
             leave()
             return true
@@ -134,7 +149,7 @@ extension TreeWalk {
 
     private mutating func leave() {
         guard let last = frames.popLast() else { return }
-        heldNames -= last.entries.count
+        heldBytes -= last.heldBytes
         heldInodes -= last.inodes.count
     }
 
@@ -149,18 +164,24 @@ extension TreeWalk {
         entered[directory >> 6, default: 0] |= 1 << (directory & 63)
         let listing: DirectoryListing
         do throws(DiskError) {
-            listing = try fileSystem.entries(of: directory)
+            listing = try fileSystem.entries(of: directory, heldBytesMax: room)
         } catch {
             return try body(.problem(path: path, error)) != .stop
         }
         for problem in listing.problems where try body(.problem(path: path, problem)) == .stop {
             return false
         }
-        heldNames += listing.entries.count
         let order = NameOrder.sorted(listing.entries)
-        frames.append(Frame(entries: listing.entries, order: order, pathBytes: path.count))
+        let held = listing.entries.reduce(0) { $0 + $1.heldBytes }
+        heldBytes += held
+        frames.append(
+            Frame(entries: listing.entries, order: order, pathBytes: path.count, heldBytes: held)
+        )
         return true
     }
+
+    /// What the names of a further directory may take.
+    private var room: Int { limits.heldBytes - heldBytes - entered.count * Self.enteredWordBytes }
 
     private func refusal(of directory: UInt64) -> DiskError? {
         let name = "directory with inode \(directory)"
@@ -173,11 +194,12 @@ extension TreeWalk {
         if path.count - prefixBytes > limits.pathBytes {
             return DiskError(.refused, name, "path of more than \(limits.pathBytes) bytes")
         }
-        if heldNames > Self.heldNamesMax {
-            return DiskError(.refused, name, "directories above it hold over \(heldNames) names")
-        }
-        if entered.count >= Self.enteredWordsMax {
-            return DiskError(.refused, name, "too many directories were entered before it")
+        if room <= 0 {
+            return DiskError(
+                .refused,
+                name,
+                "the names in the directories above it take all memory; look at it by itself"
+            )
         }
         return nil
     }
@@ -190,30 +212,46 @@ extension TreeWalk {
         let top = frames.count - 1
         let next = frames[top].next
         let index = next - frames[top].ahead
-        if index < frames[top].inodes.count { return frames[top].inodes[index] }
+        if index < frames[top].inodes.count { return frames[top].inode(at: index) }
 
         heldInodes -= frames[top].inodes.count
         frames[top].inodes.removeAll(keepingCapacity: true)
+        frames[top].failures = [:]
         frames[top].ahead = next
         let most = min(frames[top].window, Self.heldInodesMax - heldInodes)
         let window = min(frames[top].order.count - next, most)
-        frames[top].window = min(frames[top].window * 2, Self.heldInodesMax)
+        if frames[top].order.count > Self.doublingNamesMin {
+            frames[top].window = min(frames[top].window * 2, Self.heldInodesMax)
+        }
         guard window > 1 else {
             return read(frames[top].entries[Int(frames[top].order[next])].inode)
         }
-        frames[top].inodes = readAhead(frames[top], count: window)
+        readAhead(count: window)
         heldInodes += window
-        return frames[top].inodes[0]
+        return frames[top].inode(at: 0)
     }
 
-    private func readAhead(_ frame: Frame, count: Int) -> [Result<Inode, DiskError>] {
-        let numbers = (0..<count).map { frame.entries[Int(frame.order[frame.next + $0])].inode }
-        var byNumber = (0..<count).map { ByNumber(inode: numbers[$0], index: $0) }
+    /// Reads the inodes of the next `count` entries of the innermost directory.
+    private mutating func readAhead(count: Int) {
+        let top = frames.count - 1
+        let next = frames[top].next
+        var byNumber = (0..<count).map {
+            let entry = Int(frames[top].order[next + $0])
+            return ByNumber(inode: frames[top].entries[entry].inode, index: $0)
+        }
         byNumber.sort { $0.inode < $1.inode }
-        let unread = DiskError(.unreadable, "inode", "not read")
-        var inodes = [Result<Inode, DiskError>](repeating: .failure(unread), count: count)
-        for one in byNumber { inodes[one.index] = read(one.inode) }
-        return inodes
+        let unread = Inode(number: 0, type: .regular, permissions: 0)
+        var inodes = frames[top].inodes
+        frames[top].inodes = []
+        inodes.append(contentsOf: repeatElement(unread, count: count))
+        for one in byNumber {
+            do throws(DiskError) {
+                inodes[one.index] = try fileSystem.inode(one.inode)
+            } catch {
+                frames[top].failures[one.index] = error
+            }
+        }
+        frames[top].inodes = inodes
     }
 
     private func read(_ number: UInt64) -> Result<Inode, DiskError> {

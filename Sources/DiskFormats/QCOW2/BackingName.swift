@@ -33,11 +33,17 @@ package struct BackingName: Equatable, Sendable {
     }
 
     /// The path, taken relative to the directory of the image that names it.
-    package func path(relativeTo image: String) -> String {
+    ///
+    /// `carry` gives it the form that paths of the host have, such as `image` itself.
+    package func path(
+        relativeTo image: String,
+        carriedBy carry: ([UInt8]) -> String = { String(decoding: $0, as: UTF8.self) }
+    ) -> String {
         let slash = UInt8(ascii: "/")
-        guard path.utf8.first != slash, let last = image.utf8.lastIndex(of: slash) else {
-            return path
+        let own = carry(Array(path.utf8))
+        guard own.utf8.first != slash, let last = image.utf8.lastIndex(of: slash) else {
+            return own
         }
-        return String(decoding: image.utf8[...last], as: UTF8.self) + path
+        return String(decoding: image.utf8[...last], as: UTF8.self) + own
     }
 }

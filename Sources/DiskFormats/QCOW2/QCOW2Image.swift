@@ -73,8 +73,7 @@ public struct QCOW2Image: BlockSource {
 
     /// The layer that the bytes at `offset` come from.
     public func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try checkRange(offset, 1)
-        guard limit > 0 else { throw DiskError(.truncated, "disk", at: offset, "no bytes wanted") }
+        try checkRun(offset, limit)
         let answer = try content(at: offset, limit: min(limit, byteCount - offset))
         let origin: BlockRun.Origin
         switch answer.content {
@@ -206,8 +205,24 @@ extension QCOW2Image {
                 goesOn = try extend(&answer, from: position, to: end, &entriesLeft)
             } catch {
                 guard answer.length == 0 else { return answer }
-                throw error.within("qcow2 tables for the guest's byte \(position)", at: 0)
+                return try firstCluster(at: position, limit: limit)
             }
+        }
+        return answer
+    }
+
+    /// What the cluster at `position` has, by its own entry alone: a table that is unreadable or
+    /// cut off further on is sound up to there.
+    private func firstCluster(at position: UInt64, limit: UInt64) throws(DiskError) -> Answer {
+        let inCluster = header.clusterSize - position % header.clusterSize
+        var answer = Answer()
+        var entriesLeft = 1
+        do throws(DiskError) {
+            let end = position + min(limit, inCluster)
+            _ = try extend(&answer, from: position, to: end, &entriesLeft)
+        } catch {
+            guard answer.length == 0 else { return answer }
+            throw error.within("qcow2 tables for the guest's byte \(position)", at: 0)
         }
         return answer
     }

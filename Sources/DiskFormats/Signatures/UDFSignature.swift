@@ -62,7 +62,7 @@ enum UDFSignature: SignatureFamily {
         var result = VolumeSignature(type: "udf", usage: .filesystem)
         var revision: UInt16?
         var integrity: UInt32?
-        for index in 0..<min(byteCount / UInt32(sectorSize), maximumDescriptors) {
+        descriptors: for index in 0..<min(byteCount / UInt32(sectorSize), maximumDescriptors) {
             let place = (UInt64(location) + UInt64(index)) * sectorSize
             let descriptor = try volume.bytes(at: place, count: 512)
             let span = descriptor.span
@@ -78,11 +78,11 @@ enum UDFSignature: SignatureFamily {
                 if usesUnicode(raw, at: 20) {
                     result.label = IdentifierText.label(try string(raw, at: 84, count: 128))
                 }
-            case 0, Tag.terminator: break
+            case 0, Tag.terminator: break descriptors
             default: continue
             }
         }
-        guard let revision else { return nil }
+        guard let revision else { return result }
         let newest = max(revision, try newestRevision(volume, integrity, sectorSize))
         let minor = IdentifierText.hex(newest & 0xFF, width: 2)
         result.version = "\(String(newest >> 8, radix: 16)).\(minor)"

@@ -1,4 +1,5 @@
 internal import DiskFormats
+internal import Linux
 
 /// Writes JSON text straight into bytes.
 ///
@@ -92,6 +93,12 @@ struct JSONText {
         append(quotedText: GuestName.escaped(value))
         key(exactName)
         base64(value)
+    }
+
+    /// A path or name of the host, as `CommandLineBytes` carries it; the same as for bytes of a disk.
+    mutating func member(_ name: StaticString, base64 exactName: StaticString, host text: String) {
+        if GuestName.isPlain(text.utf8Span.span) { return member(name, text) }
+        member(name, base64: exactName, CommandLineBytes.decode(text))
     }
 
     /// A string value.

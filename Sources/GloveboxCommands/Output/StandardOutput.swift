@@ -40,11 +40,17 @@ enum Message {
         try? StandardStream.error.write(harmless(text) + [UInt8(ascii: "\n")])
     }
 
-    /// The text without anything that a terminal acts on but line breaks.
+    /// ``harmless(_:)`` as a string.
+    static func readable(_ text: String) -> String {
+        String(decoding: harmless(text), as: UTF8.self)
+    }
+
+    /// The text without anything that a terminal acts on but line breaks; bytes of host names that
+    /// are not UTF-8 become `\xNN` as well.
     static func harmless(_ text: String) -> [UInt8] {
         var safe: [UInt8] = []
         for scalar in text.unicodeScalars {
-            let bytes = Array(String(scalar).utf8)
+            let bytes = CommandLineBytes.byte(of: scalar).map { [$0] } ?? Array(String(scalar).utf8)
             if scalar == "\n" || GuestName.isHarmless(scalar) {
                 safe += bytes
             } else {

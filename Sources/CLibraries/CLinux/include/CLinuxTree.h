@@ -18,7 +18,7 @@ int glovebox_set_pipe_size(int pipe, int size);
 /// linkat(2) of an open file, by its descriptor, to a new name.
 int glovebox_link_descriptor(int file, int directory, const char *name);
 
-/// Gives `from` the name `to`, which must not exist; also where there are no hard links, as on FAT.
+/// Gives `from` the name `to`, which must not exist; also where there are no hard links, as on exFAT.
 int glovebox_rename_to_new(const char *from, const char *to);
 
 /// fsetxattr(2), replacing what is there.

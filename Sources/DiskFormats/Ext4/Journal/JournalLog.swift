@@ -11,7 +11,7 @@ struct JournalLog {
         let sequence: UInt32
         let checksum: UInt32
         let isEscaped: Bool
-        /// Set where the copy's content does not match ``checksum``.
+        /// Set where the copy cannot be read, or its content does not match ``checksum``.
         var isDamaged = false
     }
 
@@ -38,6 +38,8 @@ struct JournalLog {
     private var sequence: UInt32
     /// How far we have come from the start, in blocks; never more than the log has.
     private var distance: UInt64 = 0
+    /// Set between the first block of a transaction and its commit block.
+    private var isWithinTransaction = false
     private var committedCopies = 0
     private var committedRevokes = 0
     /// The transaction at which an asynchronous commit failed; later ones are only looked at.
@@ -85,6 +87,7 @@ struct JournalLog {
         guard let header = try JournalHeader(span.raw), header.sequence == sequence else {
             return false
         }
+        isWithinTransaction = header.kind != .commit
         do {
             switch header.kind {
             case .descriptor: return try takeDescriptor(span.raw)
@@ -103,14 +106,8 @@ struct JournalLog {
     private mutating func advance(by count: Int) throws(DiskError) -> Bool {
         distance += UInt64(count)
         guard distance <= UInt64(superblock.end - superblock.first) else {
-            problems.append(
-                DiskError(
-                    .inconsistent,
-                    "jbd2 transaction \(sequence)",
-                    at: offset(position),
-                    "longer than the whole log; taken as never committed"
-                )
-            )
+            // A log that is full to its last block ends here, too.
+            if isWithinTransaction { problems.append(endless) }
             return false
         }
         guard distance <= Self.blocksMax else {
@@ -127,6 +124,15 @@ struct JournalLog {
             next < superblock.end ? next : next - UInt64(superblock.end - superblock.first)
         position = UInt32(truncatingIfNeeded: wrapped)
         return true
+    }
+
+    private var endless: DiskError {
+        DiskError(
+            .inconsistent,
+            "jbd2 transaction \(sequence)",
+            at: offset(position),
+            "longer than the whole log; taken as never committed"
+        )
     }
 
     private mutating func takeDescriptor(_ block: RawSpan) throws(DiskError) -> Bool {

@@ -36,7 +36,7 @@ struct ReplacementTable {
             )
             copies.removeLast()
         }
-        try Self.markDamaged(&copies, log, &problems)
+        Self.markDamaged(&copies, log, &problems)
         replacements = copies.map {
             ReplayedVolume.Replacement(
                 block: $0.block,
@@ -112,24 +112,17 @@ struct ReplacementTable {
         _ copies: inout [JournalLog.Copy],
         _ log: JournalLog,
         _ problems: inout ProblemList
-    ) throws(DiskError) {
+    ) {
         guard log.superblock.checksums.inEachBlock else { return }
         copies.sort { $0.journalBlock < $1.journalBlock }
         let size = log.superblock.blockSize
         for index in copies.indices {
             let copy = copies[index]
-            let data = try log.block(copy.journalBlock)
-            let span = data.span
-            let isRight = log.superblock.verifies(
-                data: span.raw,
-                checksum: copy.checksum,
-                sequence: copy.sequence
-            )
-            guard !isRight else { continue }
+            guard let reason = reasonAgainst(copy, log) else { continue }
             copies[index].isDamaged = true
             problems.add(
                 DiskError(
-                    .badChecksum,
+                    reason,
                     "jbd2 transaction \(copy.sequence)",
                     at: UInt64(copy.journalBlock) * UInt64(size),
                     "the copy of block \(copy.block) is damaged; reading that block fails"
@@ -137,6 +130,25 @@ struct ReplacementTable {
             )
         }
         copies.sort { $0.block < $1.block }
+    }
+
+    /// Why `copy` cannot be used, or nil where it is as its checksum says.
+    private static func reasonAgainst(
+        _ copy: JournalLog.Copy,
+        _ log: JournalLog
+    ) -> DiskError.Reason? {
+        do throws(DiskError) {
+            let data = try log.block(copy.journalBlock)
+            let span = data.span
+            let isRight = log.superblock.verifies(
+                data: span.raw,
+                checksum: copy.checksum,
+                sequence: copy.sequence
+            )
+            return isRight ? nil : .badChecksum
+        } catch {
+            return error.reason
+        }
     }
 }
 

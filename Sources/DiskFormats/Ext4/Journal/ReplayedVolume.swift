@@ -74,13 +74,12 @@ package struct ReplayedVolume: BlockSource {
 
     /// Computed where blocks are replaced, the answer from below elsewhere.
     package func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
-        try checkRange(offset, 1)
+        try checkRun(offset, limit)
         var index = firstIndex(endingAfter: offset)
         guard index < replacements.count, start(index) <= offset else {
             let room = index < replacements.count ? start(index) - offset : limit
             return try base.run(at: offset, limit: min(limit, room))
         }
-        guard limit > 0 else { return try base.run(at: offset, limit: limit) }
         let wanted = offset + min(limit, byteCount - offset)
         while end(index) < wanted, index + 1 < replacements.count, start(index + 1) == end(index) {
             index += 1
