@@ -181,7 +181,7 @@ struct VolumeReport {
     private func journal(_ state: FileSystemSummary.JournalState) -> StaticString {
         switch state {
         case .clean: "clean"
-        case .replayed: "replayed"
+        case .replayed, .replayedByKernel: "replayed"
         case .ignored: "ignored"
         }
     }
@@ -201,6 +201,7 @@ struct VolumeReport {
         if !label.isEmpty { line += "  \"\(GuestName.escaped(label))\"" }
         if let uuid = signatures.first?.uuid ?? summary?.uuid, !uuid.isEmpty { line += "  \(uuid)" }
         if case .replayed = summary?.journal { line += "  (journal replayed in memory)" }
+        if summary?.journal == .replayedByKernel { line += "  (journal replayed)" }
         if let failure, !type.isEmpty { line += "\n           \(failure.message)" }
         return line + "\n"
     }

@@ -63,6 +63,11 @@ struct TargetSettings {
                 "glovebox: \(volume.name): journal replayed in memory "
                     + "(\(transactions) transactions, \(blocks) blocks)"
             )
+        case .replayedByKernel:
+            guard verbose else { return }
+            Message.say(
+                "glovebox: \(volume.name): journal replayed by the appliance, into a throw-away layer"
+            )
         case .ignored:
             Message.warn("\(volume.name): the journal was not replayed; files may be out of date.")
         }
