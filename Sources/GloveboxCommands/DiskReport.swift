@@ -17,7 +17,8 @@ struct DiskReport {
         for name in instance.diskNames {
             do throws(GloveboxError) {
                 let disk = try instance.disk(name)
-                let volumes = disk.volumes.map(VolumeReport.init)
+                let inner = try instance.innerVolumes(of: disk)
+                let volumes = (disk.volumes + inner).map(VolumeReport.init)
                 reports.append(DiskReport(name: name, disk: disk, failure: nil, volumes: volumes))
             } catch {
                 if instance.diskNames.count == 1 { throw error }
@@ -114,8 +115,11 @@ struct VolumeReport {
         var failure: GloveboxError?
         do throws(GloveboxError) {
             found = try volume.signatures()
-            let type = found.first?.type
-            if type == nil || type.map(Volume.nativeTypes.contains) == true {
+            if volume.isInner || volume.isOpenedAlways {
+                if found.first.map({ Volume.isFileSystem($0.type) }) == true {
+                    summary = try volume.fileSystem().summary
+                }
+            } else if found.isEmpty || Volume.nativeTypes.contains(found[0].type) {
                 summary = try volume.fileSystem().summary
             }
         } catch {
@@ -130,6 +134,7 @@ struct VolumeReport {
         json.object { json in
             json.member("name", volume.name.volume)
             json.member("size", volume.source.byteCount)
+            if volume.isInner { json.member("inner", true) }
             if let partition = volume.partition {
                 json.member("number", partition.number)
                 json.member("start", partition.start)
@@ -159,7 +164,7 @@ struct VolumeReport {
                 json.array { json in for other in signatures.dropFirst() { json.string(other.type) }
                 }
             }
-            json.member(plain: "reader", summary == nil ? "none" : "native")
+            json.member("reader", volume.reader?.rawValue ?? "none")
             if let summary {
                 json.member("size", summary.totalBytes)
                 json.member("free", summary.freeBytes)
@@ -187,7 +192,8 @@ struct VolumeReport {
     }
 
     func text(wide: Bool) -> String {
-        let name = (volume.name.volume.isEmpty ? "whole" : volume.name.volume).padded(to: 6)
+        let shown = GuestName.escaped([UInt8](volume.name.volume.utf8))
+        let name = (volume.name.volume.isEmpty ? "whole" : shown).padded(to: 6)
         var line = "    \(name) \(humanSize(volume.source.byteCount).aligned(to: 9))  "
         let type = signatures.map(\.type).joined(separator: "+")
         line += (type.isEmpty ? summary?.type ?? "-" : type).padded(to: 12)

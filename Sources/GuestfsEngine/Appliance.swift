@@ -57,7 +57,9 @@ final class Appliance {
             ApplianceRole.removeSockets(in: launch.directory)
             self.handle = handle
         } catch {
-            let reason = watch.verdict ?? error.message
+            // The library's own text goes on with advice about its environment variables.
+            let text = error.message.split(separator: "\n").first.map(String.init)
+            let reason = watch.verdict ?? text ?? ""
             let console = watch.consoleTail
             throw WorkerFailure(
                 .appliance,
@@ -84,6 +86,10 @@ extension GuestfsHandle {
         let accelerator = usesKVM ? "force_kvm" : "force_tcg"
         try check(unsafe guestfs_set_backend_setting(pointer, accelerator, "1"))
         try check(unsafe guestfs_set_tmpdir(pointer, launch.directory))
+        // The appliance's own files are built once and kept, wherever TMPDIR is.
+        if unsafe getenv("LIBGUESTFS_CACHEDIR") == nil, unsafe access("/var/tmp", W_OK) == 0 {
+            try check(unsafe guestfs_set_cachedir(pointer, "/var/tmp"))
+        }
         // A process of libguestfs' own that kills QEMU when we die would itself be left behind.
         try check(unsafe guestfs_set_recovery_proc(pointer, 0))
         try check(unsafe guestfs_set_autosync(pointer, 0))

@@ -8,7 +8,7 @@ internal import Linux
 /// parent, bounds itself, and becomes QEMU.
 package enum ApplianceRole {
     /// The name by which this program knows that it is to become QEMU.
-    package static let programName = "glovebox-appliance"
+    static let programName = "glovebox-appliance"
 
     private static let hypervisorKey = "GLOVEBOX_HYPERVISOR"
     private static let directoryKey = "GLOVEBOX_APPLIANCE_DIRECTORY"
@@ -19,7 +19,7 @@ package enum ApplianceRole {
 
     /// Makes the link; nil where the private directory does not let us.
     static func wrapper(of hypervisor: String, in directory: String) -> String? {
-        guard let program = Program.executable else { return nil }
+        guard let program = HypervisorProcess.target(ofLink: "/proc/self/exe") else { return nil }
         let link = "\(directory)/\(programName)"
         guard unsafe symlink(program, link) == 0 || errno == EEXIST else { return nil }
         unsafe setenv(hypervisorKey, hypervisor, 1)
@@ -27,24 +27,31 @@ package enum ApplianceRole {
         return link
     }
 
+    /// Whether this process was started by that name.
+    package static var isWanted: Bool {
+        CommandLine.arguments.first?.split(separator: "/").last.map { $0 == programName } ?? false
+    }
+
     /// Becomes QEMU with `arguments`; returns only where that fails, with an exit code.
     package static func run(_ arguments: [[UInt8]]) -> CInt {
         guard let hypervisor = value(of: hypervisorKey), let directory = value(of: directoryKey)
         else {
-            Program.complain("\(programName): nothing says which program QEMU is")
+            HypervisorProcess.complain("\(programName): nothing says which program QEMU is")
             return 126
         }
         let parent = getppid()
-        guard Confinement.dieWithParent(parent), Confinement.boundFiles(to: fileBytesMax) else {
-            Program.complain("\(programName): the limits cannot be set, or the parent is gone")
+        guard HypervisorProcess.dieWithParent(parent), HypervisorProcess.boundFiles(to: fileBytesMax) else {
+            HypervisorProcess.complain("\(programName): the limits cannot be set, or the parent is gone")
             return 126
         }
         if let sockets = socketDirectory(in: arguments) {
+            // One of an earlier attempt may stand there.
+            unsafe unlink("\(directory)/\(socketLink)")
             unsafe symlink(sockets, "\(directory)/\(socketLink)")
             // The first line of its console: from here on, silence is a bad sign.
-            Program.complain("glovebox: QEMU starts")
+            HypervisorProcess.complain("glovebox: QEMU starts")
         }
-        Program.complain("\(programName): \(Program.execute(hypervisor, arguments))")
+        HypervisorProcess.complain("\(programName): \(HypervisorProcess.become(hypervisor, arguments))")
         return 127
     }
 
@@ -76,7 +83,7 @@ extension ApplianceRole {
     /// Removes libguestfs' sockets once nobody needs them any more.
     static func removeSockets(in directory: String) {
         let link = "\(directory)/\(socketLink)"
-        guard let path = Program.target(ofLink: link) else { return }
+        guard let path = HypervisorProcess.target(ofLink: link) else { return }
         for name in ["guestfsd.sock", "console.sock"] { unsafe unlink("\(path)/\(name)") }
         if unsafe rmdir(path) == 0 { unsafe unlink(link) }
     }

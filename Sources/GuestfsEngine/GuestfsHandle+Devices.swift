@@ -46,22 +46,14 @@ extension GuestfsHandle {
         return UInt64(size)
     }
 
-    /// The type as blkid says it; nil where it recognises nothing.
-    func type(of device: String) -> String? {
-        let found = unsafe try? text(guestfs_vfs_type(pointer, device))
-        guard let found, !found.isEmpty else { return nil }
-        return String(decoding: found, as: UTF8.self)
-    }
-
-    func label(of device: String) -> [UInt8] {
-        (unsafe try? text(guestfs_vfs_label(pointer, device))) ?? []
-    }
-
-    func uuid(of device: String) -> String {
-        String(
-            decoding: (unsafe try? text(guestfs_vfs_uuid(pointer, device))) ?? [],
-            as: UTF8.self
-        )
+    /// What blkid finds on a device, by its names for it, such as `TYPE`; empty where it finds nothing.
+    func signature(of device: String) -> [String: [UInt8]] {
+        let found = (unsafe try? texts(guestfs_blkid(pointer, device))) ?? []
+        var tags: [String: [UInt8]] = [:]
+        for index in stride(from: 0, to: found.count - 1, by: 2) {
+            tags[String(decoding: found[index], as: UTF8.self)] = found[index + 1]
+        }
+        return tags
     }
 
     func partitions() throws(GuestfsError) -> [String] {

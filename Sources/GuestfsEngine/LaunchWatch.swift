@@ -80,7 +80,7 @@ final class LaunchWatch: Sendable {
 
     private func end(_ verdict: String) {
         state.withLock { $0.verdict = verdict }
-        killChildren()
+        HypervisorProcess.killChildren()
     }
 }
 

@@ -36,8 +36,8 @@ struct Mounting {
     ]
 
     func run(_ appliance: Appliance) throws(WorkerFailure) -> Mounted {
-        let handle = appliance
-        guard let type = handle.handle.type(of: device) else {
+        let tags = appliance.handle.signature(of: device)
+        guard let type = tags["TYPE"].map({ String(decoding: $0, as: UTF8.self) }) else {
             throw WorkerFailure(.disk, "nothing is recognised on it")
         }
         guard let options = Self.options[type] else {
@@ -46,20 +46,21 @@ struct Mounting {
         var list = options.always
         if !replay, let more = options.withoutReplay { list += ",\(more)" }
         do throws(GuestfsError) {
-            let before = try handle.handle.kernelMessages().count
-            try handle.handle.makeMountPoint(point)
-            try handle.handle.mount(device, type: type, options: list, at: point)
-            let said = try handle.handle.kernelMessages().dropFirst(before)
-            var summary = try handle.handle.usage(point)
+            let hasJournal = replay && options.withoutReplay != nil
+            let before = hasJournal ? try appliance.handle.kernelMessages().count : 0
+            try appliance.handle.makeMountPoint(point)
+            try appliance.handle.mount(device, type: type, options: list, at: point)
+            let said = hasJournal ? try appliance.handle.kernelMessages().dropFirst(before) : []
+            var summary = try appliance.handle.usage(point)
             summary.type = type
-            summary.label = handle.handle.label(of: device)
-            summary.uuid = handle.handle.uuid(of: device)
+            summary.label = tags["LABEL"] ?? []
+            summary.uuid = String(decoding: tags["UUID"] ?? [], as: UTF8.self)
             summary.journal = journal(type, Array(said), appliance)
             let root = [UInt8](point.utf8)
             return Mounted(
                 summary: summary,
-                root: try handle.handle.status(root),
-                hasAttributes: try handle.handle.attributes(root) != nil
+                root: try appliance.handle.status(root),
+                hasAttributes: try appliance.handle.attributes(root) != nil
             )
         } catch {
             throw WorkerFailure(.disk, error.message)

@@ -107,16 +107,16 @@ extension VolumeMap {
         found += try arrays(appliance)
         try appliance.handle.activateVolumeGroups()
         found += try logicalVolumes(appliance)
-        inner = []
-        for one in found {
+        for one in found where devices[one.place] == nil {
             devices[one.place] = one.device
+            let tags = appliance.handle.signature(of: one.device)
             inner.append(
                 WorkerVolume(
                     disk: one.place.disk,
                     name: one.place.name,
-                    type: appliance.handle.type(of: one.device) ?? "",
-                    label: appliance.handle.label(of: one.device),
-                    uuid: appliance.handle.uuid(of: one.device),
+                    type: String(decoding: tags["TYPE"] ?? [], as: UTF8.self),
+                    label: tags["LABEL"] ?? [],
+                    uuid: String(decoding: tags["UUID"] ?? [], as: UTF8.self),
                     byteCount: try appliance.handle.size(of: one.device)
                 )
             )
@@ -128,7 +128,8 @@ extension VolumeMap {
         var found: [Found] = []
         for device in try appliance.handle.arrays() {
             let members = try appliance.handle.members(of: device)
-            let index = members.compactMap { diskOfDevice["/dev/\($0)"] }.min() ?? 0
+            let index = members.compactMap { diskOfDevice[$0] ?? diskOfDevice["/dev/\($0)"] }
+                .min() ?? 0
             diskOfDevice[device] = index
             let name = device.split(separator: "/").last.map(String.init) ?? device
             found.append(

@@ -95,7 +95,6 @@ extension Worker {
             throw WorkerFailure(.request, "a launch without disks or directory")
         }
         unsafe setenv("XDG_RUNTIME_DIR", launch.directory, 1)
-        unsafe setenv("TMPDIR", launch.directory, 1)
         let channel = channel
         let started = try Appliance.start(launch) { text in
             try? channel.send(WorkerAnswer.progress(text).message)

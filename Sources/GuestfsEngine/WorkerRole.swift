@@ -9,7 +9,7 @@ package enum WorkerRole {
     /// Answers what comes over descriptor 3; returns the exit code.
     package static func run() -> CInt {
         guard fcntl(3, F_GETFD) >= 0 else {
-            Program.complain("glovebox-engine worker: descriptor 3 is no channel")
+            HypervisorProcess.complain("glovebox-engine worker: descriptor 3 is no channel")
             return 2
         }
         _ = fcntl(3, F_SETFD, FD_CLOEXEC)
@@ -24,7 +24,7 @@ package enum WorkerRole {
             return 0
         } catch {
             // Whoever ended the conversation knows; others need a line for their logs.
-            if error.name != "EPIPE" { Program.complain("glovebox-engine worker: \(error)") }
+            if error.name != "EPIPE" { HypervisorProcess.complain("glovebox-engine worker: \(error)") }
             return error.name == "EPIPE" ? 0 : 70
         }
     }

@@ -8,14 +8,13 @@ internal import Linux
 @main
 struct GloveboxEngine {
     static func main() {
-        if Program.name == ApplianceRole.programName {
-            Program.exit(ApplianceRole.run(Program.arguments))
-        }
+        if ApplianceRole.isWanted { Program.exit(ApplianceRole.run(Program.arguments)) }
         switch Program.arguments.first.map({ String(decoding: $0, as: UTF8.self) }) {
         case "worker":
             Program.exit(WorkerRole.run())
         default:
-            Program.complain("glovebox-engine: glovebox starts this program; it is of no other use")
+            let line = "glovebox-engine is started by glovebox, not by hand.\n"
+            try? StandardStream.error.write([UInt8](line.utf8))
             Program.exit(2)
         }
     }

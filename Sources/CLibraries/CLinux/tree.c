@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -37,5 +35,3 @@ int glovebox_rename_to_new(const char *from, const char *to) {
 int glovebox_set_attribute(int file, const char *name, const void *value, size_t count) {
     return fsetxattr(file, name, value, count, 0);
 }
-
-int glovebox_kill_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }

@@ -11,6 +11,8 @@ package struct FstabEntry: Equatable, Sendable {
     /// Whether the guest starts without it as well (`nofail`), or needs it for starting only: the
     /// EFI system partition holds boot loaders, and no file of the guest's own.
     package let isExpendable: Bool
+    /// Whether it is the EFI system partition, by where it is mounted.
+    package let isBootPartition: Bool
 }
 
 /// The mounts that a guest declares.
@@ -32,7 +34,8 @@ package enum Fstab {
                 mountPoint: GuestPath.components(of: unescaped(fields[1])),
                 type: unescaped(fields[2]),
                 isAutomatic: isAutomatic(fields.count > 3 ? fields[3] : []),
-                isExpendable: isExpendable(fields.count > 3 ? fields[3] : [], at: fields[1])
+                isExpendable: isExpendable(fields.count > 3 ? fields[3] : [], at: fields[1]),
+                isBootPartition: isBootPartition(fields[1])
             )
         }
     }
@@ -49,7 +52,11 @@ package enum Fstab {
         at mountPoint: ArraySlice<UInt8>
     ) -> Bool {
         options.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual("nofail".utf8) }
-            || ["/boot/efi", "/efi"].contains { mountPoint.elementsEqual($0.utf8) }
+            || isBootPartition(mountPoint)
+    }
+
+    private static func isBootPartition(_ mountPoint: ArraySlice<UInt8>) -> Bool {
+        ["/boot/efi", "/efi"].contains { mountPoint.elementsEqual($0.utf8) }
     }
 
     private static func unescaped(_ field: ArraySlice<UInt8>) -> [UInt8] {

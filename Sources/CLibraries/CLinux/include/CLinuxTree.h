@@ -24,7 +24,4 @@ int glovebox_rename_to_new(const char *from, const char *to);
 /// fsetxattr(2), replacing what is there.
 int glovebox_set_attribute(int file, const char *name, const void *value, size_t count);
 
-/// prctl(2), PR_SET_PDEATHSIG with SIGKILL.
-int glovebox_kill_with_parent(void);
-
 #endif
