@@ -26,14 +26,21 @@ final class Appliance {
         _ launch: WorkerLaunch,
         progress: @escaping @Sendable (String) -> Void
     ) throws(WorkerFailure) -> Appliance {
-        if launch.mayUseKVM, unsafe access("/dev/kvm", R_OK | W_OK) == 0 {
-            do throws(WorkerFailure) {
-                return try Appliance(launch, usesKVM: true, progress)
-            } catch {
-                progress("KVM does not work here, going on without it (\(error.message))")
-            }
+        guard launch.mayUseKVM, unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
+            return try Appliance(launch, usesKVM: false, progress)
         }
-        return try Appliance(launch, usesKVM: false, progress)
+        let first: WorkerFailure
+        do throws(WorkerFailure) {
+            return try Appliance(launch, usesKVM: true, progress)
+        } catch {
+            progress("KVM does not work here: once more without it, which takes longer")
+            first = error
+        }
+        do throws(WorkerFailure) {
+            return try Appliance(launch, usesKVM: false, progress)
+        } catch {
+            throw WorkerFailure(.appliance, "\(error.message) (and with KVM: \(first.message))")
+        }
     }
 
     private init(
@@ -63,7 +70,7 @@ final class Appliance {
             let console = watch.consoleTail
             throw WorkerFailure(
                 .appliance,
-                console.isEmpty ? reason : "\(reason); its console said: \(console)"
+                console.isEmpty ? reason : "\(reason) Its console: \(console)"
             )
         }
         self.watch = watch

@@ -10,6 +10,9 @@ package enum ApplianceRole {
     /// The name by which this program knows that it is to become QEMU.
     static let programName = "glovebox-appliance"
 
+    /// The first line of the appliance's console: from there on, silence is a bad sign.
+    static let firstLine = "glovebox: QEMU starts"
+
     private static let hypervisorKey = "GLOVEBOX_HYPERVISOR"
     private static let directoryKey = "GLOVEBOX_APPLIANCE_DIRECTORY"
 
@@ -40,18 +43,23 @@ package enum ApplianceRole {
             return 126
         }
         let parent = getppid()
-        guard HypervisorProcess.dieWithParent(parent), HypervisorProcess.boundFiles(to: fileBytesMax) else {
-            HypervisorProcess.complain("\(programName): the limits cannot be set, or the parent is gone")
+        guard HypervisorProcess.dieWithParent(parent),
+            HypervisorProcess.boundFiles(to: fileBytesMax)
+        else {
+            HypervisorProcess.complain(
+                "\(programName): the limits cannot be set, or the parent is gone"
+            )
             return 126
         }
         if let sockets = socketDirectory(in: arguments) {
             // One of an earlier attempt may stand there.
             unsafe unlink("\(directory)/\(socketLink)")
             unsafe symlink(sockets, "\(directory)/\(socketLink)")
-            // The first line of its console: from here on, silence is a bad sign.
-            HypervisorProcess.complain("glovebox: QEMU starts")
+            HypervisorProcess.complain(firstLine)
         }
-        HypervisorProcess.complain("\(programName): \(HypervisorProcess.become(hypervisor, arguments))")
+        HypervisorProcess.complain(
+            "\(programName): \(HypervisorProcess.become(hypervisor, arguments))"
+        )
         return 127
     }
 

@@ -72,13 +72,13 @@ extension GuestfsHandle {
         unsafe try names(guestfs_list_md_devices(pointer))
     }
 
-    /// The devices that an array is made of.
-    func members(of array: String) throws(GuestfsError) -> [String] {
-        guard let list = unsafe guestfs_md_stat(pointer, array) else { throw failure() }
-        defer { unsafe guestfs_free_mdstat_list(list) }
-        return (0..<Int(unsafe list.pointee.len)).compactMap { index in
-            unsafe list.pointee.val[index].mdstat_device.map { unsafe String(cString: $0) }
+    /// The identifier of an array, in hexadecimal digits alone.
+    func identifier(of array: String) throws(GuestfsError) -> String {
+        let pairs = unsafe try names(guestfs_md_detail(pointer, array))
+        for index in stride(from: 0, to: pairs.count - 1, by: 2) where pairs[index] == "uuid" {
+            return pairs[index + 1].filter(\.isHexDigit).lowercased()
         }
+        return ""
     }
 
     /// Finds volume groups on all devices, and makes their volumes appear.

@@ -38,13 +38,18 @@ final class LaunchWatch: Sendable {
     var verdict: String? { state.withLock { $0.verdict } }
 
     fileprivate func hear(_ bytes: [UInt8]) {
-        let isFirst = state.withLock { state in
-            defer { state.lastSign = monotonicNanoseconds() }
+        let isStart = state.withLock { state in
             state.console.append(contentsOf: bytes)
             if state.console.count > 65_536 { state.console.removeFirst(32_768) }
-            return state.lastSign == nil
+            // Before QEMU, libguestfs builds the appliance, and nothing is heard for as long as
+            // that takes.
+            let isStart =
+                state.lastSign == nil
+                && String(decoding: bytes, as: UTF8.self).contains(ApplianceRole.firstLine)
+            if isStart || state.lastSign != nil { state.lastSign = monotonicNanoseconds() }
+            return isStart
         }
-        if isFirst { report("the appliance boots") }
+        if isStart { report("the appliance boots") }
     }
 
     /// Runs `launch` on this thread with the watch beside it.

@@ -84,7 +84,8 @@ extension VolumeMap {
             let size = try appliance.handle.size(of: device)
             guard size == (disk.byteCount + 511) / 512 * 512 else {
                 throw GuestfsError(
-                    message: "\(disk.name) has \(disk.byteCount) bytes, and \(size) in the appliance",
+                    message:
+                        "\(disk.name) has \(disk.byteCount) bytes, and \(size) in the appliance",
                     errno: 0
                 )
             }
@@ -127,9 +128,9 @@ extension VolumeMap {
     private mutating func arrays(_ appliance: Appliance) throws(GuestfsError) -> [Found] {
         var found: [Found] = []
         for device in try appliance.handle.arrays() {
-            let members = try appliance.handle.members(of: device)
-            let index = members.compactMap { diskOfDevice[$0] ?? diskOfDevice["/dev/\($0)"] }
-                .min() ?? 0
+            var known = diskOfDevice[device]
+            if known == nil { known = try firstDisk(ofArray: device, appliance) }
+            let index = known ?? 0
             diskOfDevice[device] = index
             let name = device.split(separator: "/").last.map(String.init) ?? device
             found.append(
@@ -137,6 +138,24 @@ extension VolumeMap {
             )
         }
         return found
+    }
+
+    /// Members bear the identifier of their array; what the kernel calls them may be another name
+    /// than the one that libguestfs uses.
+    private func firstDisk(
+        ofArray array: String,
+        _ appliance: Appliance
+    ) throws(GuestfsError) -> Int {
+        let wanted = try appliance.handle.identifier(of: array)
+        let members = diskOfDevice.filter { device, _ in
+            let tags = appliance.handle.signature(of: device)
+            guard tags["TYPE"].map({ $0.elementsEqual("linux_raid_member".utf8) }) == true else {
+                return false
+            }
+            let uuid = String(decoding: tags["UUID"] ?? [], as: UTF8.self)
+            return uuid.filter(\.isHexDigit).lowercased() == wanted
+        }
+        return members.values.min() ?? 0
     }
 
     private mutating func logicalVolumes(_ appliance: Appliance) throws(GuestfsError) -> [Found] {

@@ -24,7 +24,9 @@ package enum WorkerRole {
             return 0
         } catch {
             // Whoever ended the conversation knows; others need a line for their logs.
-            if error.name != "EPIPE" { HypervisorProcess.complain("glovebox-engine worker: \(error)") }
+            if error.name != "EPIPE" {
+                HypervisorProcess.complain("glovebox-engine worker: \(error)")
+            }
             return error.name == "EPIPE" ? 0 : 70
         }
     }

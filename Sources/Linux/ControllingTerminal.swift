@@ -30,13 +30,17 @@ package enum ControllingTerminal {
 
     private static func write(_ text: String, to terminal: FileDescriptor) {
         let bytes = [UInt8](text.utf8)
-        _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(terminal.number, $0.baseAddress, $0.count) }
+        _ = unsafe bytes.withUnsafeBytes {
+            unsafe Glibc.write(terminal.number, $0.baseAddress, $0.count)
+        }
     }
 
     private static func line(from terminal: FileDescriptor) -> [UInt8]? {
         var line = [UInt8](repeating: 0, count: 4_096)
         let count = retrying {
-            unsafe line.withUnsafeMutableBytes { unsafe read(terminal.number, $0.baseAddress, $0.count) }
+            unsafe line.withUnsafeMutableBytes {
+                unsafe read(terminal.number, $0.baseAddress, $0.count)
+            }
         }
         guard count > 0 else { return nil }
         line.removeSubrange(count...)

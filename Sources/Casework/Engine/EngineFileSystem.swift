@@ -70,7 +70,8 @@ final class EngineFileSystem: FileSystem {
     }
 
     func lookup(_ name: [UInt8], in directory: UInt64) throws(DiskError) -> UInt64? {
-        guard !name.isEmpty, !name.contains(0), !name.contains(UInt8(ascii: "/")), name.count <= 255,
+        guard !name.isEmpty, !name.contains(0), !name.contains(UInt8(ascii: "/")),
+            name.count <= 255,
             !name.elementsEqual(".".utf8), !name.elementsEqual("..".utf8)
         else { return nil }
         let parent = try files.path(of: directory)

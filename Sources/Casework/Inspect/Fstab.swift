@@ -13,6 +13,8 @@ package struct FstabEntry: Equatable, Sendable {
     package let isExpendable: Bool
     /// Whether it is the EFI system partition, by where it is mounted.
     package let isBootPartition: Bool
+    /// The subvolume of a btrfs, as components; nil where the options name none.
+    package let subvolume: [[UInt8]]?
 }
 
 /// The mounts that a guest declares.
@@ -35,7 +37,8 @@ package enum Fstab {
                 type: unescaped(fields[2]),
                 isAutomatic: isAutomatic(fields.count > 3 ? fields[3] : []),
                 isExpendable: isExpendable(fields.count > 3 ? fields[3] : [], at: fields[1]),
-                isBootPartition: isBootPartition(fields[1])
+                isBootPartition: isBootPartition(fields[1]),
+                subvolume: subvolume(fields.count > 3 ? fields[3] : [])
             )
         }
     }
@@ -53,6 +56,12 @@ package enum Fstab {
     ) -> Bool {
         options.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual("nofail".utf8) }
             || isBootPartition(mountPoint)
+    }
+
+    private static func subvolume(_ options: ArraySlice<UInt8>) -> [[UInt8]]? {
+        let key = [UInt8]("subvol=".utf8)
+        let option = options.split(separator: UInt8(ascii: ",")).last { $0.starts(with: key) }
+        return option.map { GuestPath.components(of: unescaped($0.dropFirst(key.count))) }
     }
 
     private static func isBootPartition(_ mountPoint: ArraySlice<UInt8>) -> Bool {

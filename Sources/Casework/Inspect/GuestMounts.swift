@@ -111,9 +111,17 @@ package struct GuestMounts: Sendable {
         var only: GloveboxError?
         for volume in volumes where !usesEngine || Self.mayBeRoot(volume) {
             do throws(GloveboxError) {
-                let fileSystem =
+                var fileSystem =
                     usesEngine ? try volume.fileSystem() : try volume.nativeFileSystem()
-                let text = try fstab(of: fileSystem, volume)
+                var text = try fstab(of: fileSystem, volume)
+                if text == nil, fileSystem.summary.type == "btrfs",
+                    let root = try Subvolumes.roots(
+                        of: fileSystem,
+                        fstab: { (part) throws(GloveboxError) in try fstab(of: part, volume) }
+                    )
+                {
+                    (fileSystem, text) = (root.fileSystem, root.fstab)
+                }
                 found.append(
                     Candidate(
                         volume: volume,
@@ -243,11 +251,11 @@ package struct GuestMounts: Sendable {
             )
         }
         do throws(GloveboxError) {
-            return GuestTree.Mount(
-                point: point,
-                volume: volume.name,
-                fileSystem: try volume.fileSystem()
-            )
+            let whole = try volume.fileSystem()
+            guard let part = Subvolumes.part(entry.subvolume ?? [], of: whole) else {
+                throw GloveboxError(.notFound, "\(volume.name) has no such subvolume.")
+            }
+            return GuestTree.Mount(point: point, volume: volume.name, fileSystem: part)
         } catch {
             throw describe(error, entry)
         }
