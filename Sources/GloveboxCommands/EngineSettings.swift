@@ -16,7 +16,7 @@ struct EngineSettings {
 
     /// What ``Engine`` needs; nil where no engine is installed and nobody asked for it.
     func setup() throws(GloveboxError) -> Engine.Setup? {
-        guard let launcher = try EngineProgram.launcher(path: path, isNeeded: isAsked) else {
+        guard let launcher = try EngineStart.launcher(path: path, isNeeded: isAsked) else {
             return nil
         }
         let line = StartLine()

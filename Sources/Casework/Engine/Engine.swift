@@ -49,6 +49,8 @@ package final class Engine: Sendable {
     private let disks: @Sendable () throws(GloveboxError) -> [Disk]
     private let running = Memo<Running>()
     private let inner = Mutex<[Volume]?>(nil)
+    /// A person is asked once.
+    private let hasAsked = Mutex(false)
 
     fileprivate struct Running: Sendable {
         let client: WorkerClient
@@ -105,12 +107,26 @@ package final class Engine: Sendable {
         return try list(client)
     }
 
-    /// The same after a person was asked for the passphrases of what is still locked.
+    private func askedBefore() -> Bool {
+        hasAsked.withLock { asked in
+            defer { asked = true }
+            return asked
+        }
+    }
+
+    /// Whether a person can be asked for the passphrase of a volume that is still locked.
+    package func mayAsk() throws(GloveboxError) -> Bool {
+        guard setup.askKey != nil else { return false }
+        return try !lockedVolumes(try start().client).isEmpty
+    }
+
+    /// The volumes within others, after a person was asked for the passphrases of what is locked.
     package func innerVolumesAsking() throws(GloveboxError) -> [Volume] {
-        guard let askKey = setup.askKey else { return try innerVolumes() }
-        let client = try start().client
         let before = try innerVolumes()
-        guard try !lockedVolumes(client).isEmpty else { return before }
+        guard let askKey = setup.askKey, !askedBefore() else {
+            return before
+        }
+        let client = try start().client
         try unlockAll(client) { volume, attempt in attempt < 3 ? askKey(volume) : nil }
         return try list(client)
     }

@@ -9,6 +9,8 @@ package struct GuestMounts: Sendable {
     private let opening: VolumeOpening
     /// Whether the engine may be started for finding the root.
     private var usesEngine = false
+    /// Whether a person may be asked for the passphrases of encrypted volumes.
+    private var asksForKeys = false
 
     /// Looks at `count` disks, in the order in which Nova attaches them, opened by `disk`.
     package init(
@@ -34,9 +36,15 @@ package struct GuestMounts: Sendable {
     package func tree() throws(GloveboxError) -> GuestTree {
         var withEngine = self
         withEngine.usesEngine = true
-        if opening.engine != nil, opening.choice == .guestfs { return try withEngine.find() }
-        do throws(GloveboxError) { return try find() } catch {
-            guard opening.engine != nil, opening.choice == .auto, hasMore() else { throw error }
+        if opening.engine == nil || opening.choice == .native { return try find() }
+        if opening.choice == .auto {
+            do throws(GloveboxError) { return try find() } catch {
+                guard hasMore() else { throw error }
+            }
+        }
+        do throws(GloveboxError) { return try withEngine.find() } catch {
+            guard try opening.engine?.mayAsk() == true else { throw error }
+            withEngine.asksForKeys = true
             return try withEngine.find()
         }
     }
@@ -70,7 +78,8 @@ package struct GuestMounts: Sendable {
     private func onDisk(_ index: Int) throws(GloveboxError) -> [Volume] {
         let disk = try disk(index)
         guard usesEngine, let engine = opening.engine else { return disk.volumes }
-        return disk.volumes + (try engine.innerVolumes().filter { $0.name.disk == disk.name })
+        let inner = asksForKeys ? try engine.innerVolumesAsking() : try engine.innerVolumes()
+        return disk.volumes + inner.filter { $0.name.disk == disk.name }
     }
 
     /// All volumes of the disks that can be opened.
@@ -131,9 +140,11 @@ package struct GuestMounts: Sendable {
                 )
             } catch {
                 only = error
-                if Self.mayBeRoot(volume), !(usesEngine && Self.isContainer(volume)) {
-                    failures.append(error)
-                }
+                // What is in a container is among the volumes, where the engine looks.
+                let isOpen =
+                    usesEngine && Self.isContainer(volume)
+                    || volumes.contains { $0.name == volume.name.unlocked }
+                if Self.mayBeRoot(volume), !isOpen { failures.append(error) }
             }
         }
         // With one volume in all, its own error says more than "no file system found".
@@ -141,7 +152,7 @@ package struct GuestMounts: Sendable {
         return (found, failures)
     }
 
-    /// Whether what is in it is among the volumes, where the engine looks.
+    /// Whether it is a part of other volumes.
     private static func isContainer(_ volume: Volume) -> Bool {
         (try? volume.signatures())?.first?.usage == .raid
     }

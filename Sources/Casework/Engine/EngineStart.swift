@@ -1,7 +1,7 @@
 internal import Linux
 
-/// Finds the program that the engine is.
-package enum EngineProgram {
+/// Where commands get what starts the engine.
+package enum EngineStart {
     /// What starts the engine; nil where it is not installed and `isNeeded` is false.
     package static func launcher(
         path: String?,
