@@ -23,6 +23,11 @@ public final class Instance: Sendable {
         /// What to do with a journal that has to be replayed.
         public var journal: JournalPolicy
 
+        /// Which reader opens a volume; without an engine, the native one alone.
+        public var engine = EngineChoice.auto
+        /// How the engine is started; nil where there is none.
+        package var engineSetup: Engine.Setup?
+
         /// The defaults: formats as recorded, backing files beside the instance, journals replayed.
         public init(
             format: ImageFormat? = nil,
@@ -40,6 +45,7 @@ public final class Instance: Sendable {
     /// The names of its disks, the root disk first.
     public let diskNames: [String]
     private let slots: [LazyDisk]
+    private let opening: VolumeOpening
     private let root = Memo<GuestTree>()
 
     /// Finds the disks of `target`, an image file or an instance directory; attaches none yet.
@@ -47,7 +53,19 @@ public final class Instance: Sendable {
         let located = try Target(target)
         self.target = target
         self.diskNames = located.disks.map(\.name)
-        self.slots = located.disks.map { LazyDisk(file: $0, options: options) }
+        let box = DiskBox()
+        var opening = VolumeOpening(choice: options.engine)
+        if options.engine != .native, let setup = options.engineSetup {
+            opening.engine = Engine(setup, journal: options.journal) {
+                () throws(GloveboxError) in try box.disks()
+            }
+        }
+        let slots = located.disks.map { [opening] in
+            LazyDisk(file: $0, options: options, opening: opening)
+        }
+        box.slots.withLock { $0 = slots.map(WeakDisk.init) }
+        self.slots = slots
+        self.opening = opening
     }
 
     /// All disks, attached.
@@ -56,6 +74,9 @@ public final class Instance: Sendable {
         for slot in slots { disks.append(try slot.disk()) }
         return disks
     }
+
+    /// The engine that opens what is not read natively; nil where there is none.
+    package var engine: Engine? { opening.engine }
 
     /// The disks that have been attached so far.
     public var attachedDisks: [Disk] { slots.compactMap(\.attached) }
@@ -80,7 +101,8 @@ public final class Instance: Sendable {
     /// The volume of that name.
     public func volume(_ name: GuestPath.VolumeName) throws(GloveboxError) -> Volume {
         let volumes = try disk(name.disk).volumes
-        guard let volume = volumes.first(where: { $0.name == name }) else {
+        if let found = volumes.first(where: { $0.name == name }) { return found }
+        guard let volume = try innerVolume(name) else {
             let known = volumes.map(\.name.description).joined(separator: ", ")
             throw GloveboxError(
                 .notFound,
@@ -89,6 +111,26 @@ public final class Instance: Sendable {
             )
         }
         return volume
+    }
+
+    /// A volume that lies within others, such as `vg/root`, `md127`, `p2.luks`.
+    private func innerVolume(_ name: GuestPath.VolumeName) throws(GloveboxError) -> Volume? {
+        guard let engine, name.volume.isInner else { return nil }
+        if let known = try engine.innerVolumes().first(where: { $0.name == name }) { return known }
+        return try engine.innerVolumesAsking().first { $0.name == name }
+    }
+
+    /// The volumes that lie within those of a disk, as far as the engine has been started, or there
+    /// is reason to start it: parts of groups or arrays, or encryption and a key for it.
+    package func innerVolumes(of disk: Disk) throws(GloveboxError) -> [Volume] {
+        guard let engine else { return [] }
+        let hasReason = disk.volumes.contains { volume in
+            guard let signature = (try? volume.signatures())?.first else { return false }
+            return signature.usage == .raid
+                || signature.type == Volume.encryptedType && engine.hasKeys
+        }
+        guard hasReason || engine.isRunning || opening.choice == .guestfs else { return [] }
+        return try engine.innerVolumes().filter { $0.name.disk == disk.name }
     }
 
     /// Reads a guest path as it is written on a command line.
@@ -126,11 +168,35 @@ public final class Instance: Sendable {
     package func guestTree() throws(GloveboxError) -> GuestTree {
         try root.get { () throws(GloveboxError) in
             let slots = slots
-            let mounts = GuestMounts(count: slots.count) { (index) throws(GloveboxError) in
-                try slots[index].disk()
+            let mounts = GuestMounts(count: slots.count, opening: opening) {
+                (index) throws(GloveboxError) in try slots[index].disk()
             }
             return try mounts.tree()
         }
+    }
+}
+
+/// The disks of an instance as its engine sees them; they own the engine, so not the reverse.
+private final class DiskBox: Sendable {
+    let slots = Mutex<[WeakDisk]>([])
+
+    /// All disks that can be attached: one that cannot is left out, and what needs it is missing.
+    func disks() throws(GloveboxError) -> [Disk] {
+        slots.withLock { $0 }.compactMap { try? $0.disk?.disk() }
+    }
+}
+
+/// A disk that is kept by somebody else.
+private struct WeakDisk: Sendable {
+    weak let disk: LazyDisk?
+
+    init(_ disk: LazyDisk) { self.disk = disk }
+}
+
+extension String {
+    /// Whether a volume of this name lies within others: partitions are `p` and a number.
+    fileprivate var isInner: Bool {
+        !isEmpty && !(hasPrefix("p") && dropFirst().allSatisfy(\.isNumber))
     }
 }
 
@@ -138,12 +204,14 @@ public final class Instance: Sendable {
 private final class LazyDisk: Sendable {
     let file: Target.DiskFile
     private let options: Instance.Options
+    private let opening: VolumeOpening
     private let state = Memo<Disk>()
     private let warnings = Mutex<[String]>([])
 
-    init(file: Target.DiskFile, options: Instance.Options) {
+    init(file: Target.DiskFile, options: Instance.Options, opening: VolumeOpening) {
         self.file = file
         self.options = options
+        self.opening = opening
     }
 
     var attached: Disk? { state.made }
@@ -167,6 +235,11 @@ private final class LazyDisk: Sendable {
         } catch {
             throw GloveboxError(error)
         }
-        return try Disk(name: file.name, image: image, journal: options.journal)
+        return try Disk(
+            name: file.name,
+            image: image,
+            journal: options.journal,
+            opening: opening
+        )
     }
 }

@@ -17,7 +17,8 @@ struct DiskReport {
         for name in instance.diskNames {
             do throws(GloveboxError) {
                 let disk = try instance.disk(name)
-                let volumes = disk.volumes.map(VolumeReport.init)
+                let inner = try instance.innerVolumes(of: disk)
+                let volumes = (disk.volumes + inner).map(VolumeReport.init)
                 reports.append(DiskReport(name: name, disk: disk, failure: nil, volumes: volumes))
             } catch {
                 if instance.diskNames.count == 1 { throw error }
@@ -116,8 +117,11 @@ struct VolumeReport {
         var failure: GloveboxError?
         do throws(GloveboxError) {
             found = try volume.signatures()
-            let type = found.first?.type
-            if type == nil || type.map(Volume.nativeTypes.contains) == true {
+            if volume.isInner || volume.isOpenedAlways {
+                if found.first.map({ Volume.isFileSystem($0.type) }) == true {
+                    summary = try volume.fileSystem().summary
+                }
+            } else if found.isEmpty || Volume.nativeTypes.contains(found[0].type) {
                 summary = try volume.fileSystem().summary
             }
         } catch {
@@ -132,6 +136,7 @@ struct VolumeReport {
         json.object { json in
             json.member("name", volume.name.volume)
             json.member("size", volume.source.byteCount)
+            if volume.isInner { json.member("inner", true) }
             if let partition = volume.partition {
                 json.member("number", partition.number)
                 json.member("start", partition.start)
@@ -161,7 +166,7 @@ struct VolumeReport {
                 json.array { json in for other in signatures.dropFirst() { json.string(other.type) }
                 }
             }
-            json.member(plain: "reader", summary == nil ? "none" : "native")
+            json.member("reader", volume.reader?.rawValue ?? "none")
             if let summary {
                 json.member("size", summary.totalBytes)
                 json.member("free", summary.freeBytes)
@@ -183,13 +188,14 @@ struct VolumeReport {
     private func journal(_ state: FileSystemSummary.JournalState) -> StaticString {
         switch state {
         case .clean: "clean"
-        case .replayed: "replayed"
+        case .replayed, .replayedByKernel: "replayed"
         case .ignored: "ignored"
         }
     }
 
     func text(wide: Bool) -> String {
-        let name = (volume.name.volume.isEmpty ? "whole" : volume.name.volume).padded(to: 6)
+        let shown = GuestName.escaped([UInt8](volume.name.volume.utf8))
+        let name = (volume.name.volume.isEmpty ? "whole" : shown).padded(to: 6)
         var line = "    \(name) \(humanSize(volume.source.byteCount).aligned(to: 9))  "
         let type = signatures.map(\.type).joined(separator: "+")
         line += (type.isEmpty ? summary?.type ?? "-" : type).padded(to: 12)
@@ -203,6 +209,7 @@ struct VolumeReport {
         if !label.isEmpty { line += "  \"\(GuestName.escaped(label))\"" }
         if let uuid = signatures.first?.uuid ?? summary?.uuid, !uuid.isEmpty { line += "  \(uuid)" }
         if case .replayed = summary?.journal { line += "  (journal replayed in memory)" }
+        if summary?.journal == .replayedByKernel { line += "  (journal replayed)" }
         if let failure, !type.isEmpty { line += "\n           \(failure.message)" }
         return line + "\n"
     }

@@ -61,6 +61,8 @@ struct StatCommand: ParsableCommand {
                     }
                 }
             }
+            json.member("extents_known", file.fileSystem.knowsExtents)
+            guard file.fileSystem.knowsExtents else { return }
             json.key("extents")
             json.array { json in for extent in extents { write(extent, to: &json) } }
             json.member("extents_complete", isComplete)
@@ -97,9 +99,9 @@ struct StatCommand: ParsableCommand {
         _ inode: Inode,
         _ object: String
     ) throws(GloveboxError) -> ([FileExtent], isComplete: Bool) {
-        guard inode.type == .regular, inode.obstacle == nil, inode.size > 0 else {
-            return ([], isComplete: true)
-        }
+        guard inode.type == .regular, inode.obstacle == nil, inode.size > 0,
+            file.fileSystem.knowsExtents
+        else { return ([], isComplete: true) }
         let window: UInt64 = 1 << 30
         var extents: [FileExtent] = []
         var start: UInt64 = 0

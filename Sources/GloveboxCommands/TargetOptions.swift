@@ -24,6 +24,34 @@ struct TargetOptions: ParsableArguments {
     @Flag(help: "Show the state as it stands on the disk, without replaying a dirty journal.")
     var noReplay = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Which reader opens file systems: native, guestfs, or auto.",
+            discussion: "auto takes the native one where it knows all that a volume uses, and else "
+                + "starts the appliance of libguestfs, which takes from seconds to a minute.",
+            valueName: "reader"
+        )
+    )
+    var engine = ReaderName.auto
+
+    @Option(
+        help: ArgumentHelp(
+            "Where glovebox-engine is, if not beside this program.",
+            valueName: "file"
+        )
+    )
+    var enginePath: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Unlock encrypted volumes (LUKS) with the passphrase in this file; may be repeated.",
+            discussion: "The whole file counts, but for a newline at its end; - is standard input. "
+                + "Without it, a terminal is asked when a path names what such a volume holds.",
+            valueName: "file"
+        )
+    )
+    var keyFile: [String] = []
+
     @Flag(help: "Print JSON; docs/json.md describes it.")
     var json = false
 
@@ -36,6 +64,9 @@ struct TargetOptions: ParsableArguments {
             format: format,
             allowBacking: allowBacking,
             noReplay: noReplay,
+            engine: engine.choice,
+            enginePath: enginePath,
+            keyFiles: keyFile,
             json: json,
             verbose: verbose
         )
@@ -46,5 +77,20 @@ struct TargetOptions: ParsableArguments {
         -> Result
     {
         try settings.withInstance(at: target, body)
+    }
+}
+
+/// ``EngineChoice`` as the command line has it.
+enum ReaderName: String, ExpressibleByArgument, CaseIterable {
+    case native
+    case guestfs
+    case auto
+
+    var choice: EngineChoice {
+        switch self {
+        case .native: .native
+        case .guestfs: .guestfs
+        case .auto: .auto
+        }
     }
 }

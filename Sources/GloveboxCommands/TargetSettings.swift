@@ -1,4 +1,7 @@
+internal import Casework
+internal import DiskFormats
 internal import Glovebox
+internal import Linux
 
 /// How a target is opened and what is said about it.
 struct TargetSettings: Equatable {
@@ -8,6 +11,12 @@ struct TargetSettings: Equatable {
     var allowBacking: [String] = []
     /// Leave a dirty journal as it is.
     var noReplay = false
+    /// Which reader opens file systems.
+    var engine = EngineChoice.auto
+    /// Where glovebox-engine is; nil where it is to be found.
+    var enginePath: String?
+    /// Files with passphrases for encrypted volumes.
+    var keyFiles: [String] = []
     /// Print JSON.
     var json = false
     /// Say how the disks were opened.
@@ -36,6 +45,12 @@ struct TargetSettings: Equatable {
             }
             options.format = known
         }
+        options.engine = engine
+        options.engineSetup = try EngineSettings(
+            path: enginePath,
+            keyFiles: keyFiles,
+            isAsked: engine == .guestfs
+        ).setup()
         return try Instance(at: target, options: options)
     }
 
@@ -48,12 +63,18 @@ struct TargetSettings: Equatable {
             for warning in disk.image.warnings { Message.warn("\(disk.name): \(warning)") }
             for problem in disk.table.problems { Message.warn("\(disk.name): \(problem)") }
             if verbose { describe(disk) }
-            for volume in disk.volumes {
-                guard let summary = volume.openedFileSystem?.summary else { continue }
-                for problem in summary.problems { Message.warn("\(volume.name): \(problem)") }
-                describe(summary.journal, of: volume)
-            }
+            for volume in disk.volumes { describe(volume) }
         }
+        for volume in instance.engine?.knownInnerVolumes ?? [] { describe(volume) }
+    }
+
+    private func describe(_ volume: Volume) {
+        guard let summary = volume.openedFileSystem?.summary else { return }
+        for problem in summary.problems { Message.warn("\(volume.name): \(problem)") }
+        if verbose, let reader = volume.openedBy {
+            Message.say("glovebox: \(volume.name): \(summary.type), read by \(reader.rawValue)")
+        }
+        describe(summary.journal, of: volume)
     }
 
     private func describe(_ disk: Disk) {
@@ -74,6 +95,11 @@ struct TargetSettings: Equatable {
             Message.say(
                 "glovebox: \(volume.name): journal replayed in memory "
                     + "(\(transactions) transactions, \(blocks) blocks)"
+            )
+        case .replayedByKernel:
+            guard verbose else { return }
+            Message.say(
+                "glovebox: \(volume.name): journal replayed by the appliance, into a throw-away layer"
             )
         case .ignored:
             Message.warn("\(volume.name): the journal was not replayed; files may be out of date.")

@@ -28,7 +28,11 @@ struct UsageCommand: ParsableCommand {
         let mounts = tree.map { [$0.root] + $0.mounts(below: [UInt8(ascii: "/")]) } ?? []
         var failures: [GloveboxError] = []
         for disk in try instance.disks() {
-            for volume in disk.volumes {
+            let volumes = disk.volumes + (try instance.innerVolumes(of: disk))
+            // For boot loaders and config drives alone the engine is not started.
+            let isWorthIt = volumes.contains { $0.needsEngine && !$0.isNeverRoot }
+            for volume in volumes
+            where !volume.needsEngine || isWorthIt || volume.isOpenedAlways {
                 let summary: FileSystemSummary
                 do throws(GloveboxError) { summary = try volume.fileSystem().summary } catch {
                     if Self.claimsToBeRead(volume) { failures.append(error) }
@@ -70,6 +74,7 @@ struct UsageCommand: ParsableCommand {
     private static func claimsToBeRead(_ volume: Volume) -> Bool {
         guard let found = try? volume.signatures() else { return true }
         return found.contains { Volume.nativeTypes.contains($0.type) }
+            || volume.needsEngine && found.contains { Volume.isFileSystem($0.type) }
     }
 
     private func used(_ summary: FileSystemSummary) -> UInt64 {
@@ -89,6 +94,7 @@ struct UsageCommand: ParsableCommand {
                 "inodes_used",
                 summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
             )
+            json.member("reader", volume.reader?.rawValue ?? "none")
             if let point { json.member("mounted_at", point) }
         }
         json.endLine()

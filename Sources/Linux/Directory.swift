@@ -21,3 +21,8 @@ package func directoryNames(_ path: String) throws(SystemError) -> [String] {
         if name != ".", name != ".." { names.append(name) }
     }
 }
+
+/// The content of a small file of the host; EFBIG where it has more than `limit` bytes.
+package func fileContent(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
+    try FileDescriptor.open(path, O_RDONLY).readAll(limit: limit)
+}

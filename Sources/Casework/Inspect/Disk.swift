@@ -16,7 +16,8 @@ public final class Disk: Sendable {
     package init(
         name: String,
         image: AttachedDisk,
-        journal: JournalPolicy
+        journal: JournalPolicy,
+        opening: VolumeOpening = VolumeOpening()
     ) throws(GloveboxError) {
         let source = image.source
         let table = try reading(name) { () throws(DiskError) in try PartitionTable.read(source) }
@@ -24,7 +25,7 @@ public final class Disk: Sendable {
         self.image = image
         self.table = table
         self.volumes = try reading(name) { () throws(DiskError) in
-            try Self.makeVolumes(of: table, on: source, disk: name, journal)
+            try Self.makeVolumes(of: table, on: source, disk: name, journal, opening)
         }
     }
 
@@ -32,11 +33,20 @@ public final class Disk: Sendable {
         of table: PartitionTable,
         on source: any BlockSource,
         disk: String,
-        _ journal: JournalPolicy
+        _ journal: JournalPolicy,
+        _ opening: VolumeOpening
     ) throws(DiskError) -> [Volume] {
         guard table.kind != .none else {
             let name = GuestPath.VolumeName(disk: disk, volume: "")
-            return [Volume(name: name, partition: nil, source: source, journal: journal)]
+            return [
+                Volume(
+                    name: name,
+                    partition: nil,
+                    source: source,
+                    journal: journal,
+                    opening: opening
+                )
+            ]
         }
         var volumes: [Volume] = []
         for partition in table.partitions where !partition.isExtendedContainer {
@@ -47,7 +57,13 @@ public final class Disk: Sendable {
             )
             let name = GuestPath.VolumeName(disk: disk, volume: "p\(partition.number)")
             volumes.append(
-                Volume(name: name, partition: partition, source: part, journal: journal)
+                Volume(
+                    name: name,
+                    partition: partition,
+                    source: part,
+                    journal: journal,
+                    opening: opening
+                )
             )
         }
         return volumes

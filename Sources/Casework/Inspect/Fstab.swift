@@ -11,6 +11,10 @@ package struct FstabEntry: Equatable, Sendable {
     /// Whether the guest starts without it as well (`nofail`), or needs it for starting only: the
     /// EFI system partition holds boot loaders, and no file of the guest's own.
     package let isExpendable: Bool
+    /// Whether it is the EFI system partition, by where it is mounted.
+    package let isBootPartition: Bool
+    /// The subvolume of a btrfs, as components; nil where the options name none.
+    package let subvolume: [[UInt8]]?
 }
 
 /// The mounts that a guest declares.
@@ -32,7 +36,9 @@ package enum Fstab {
                 mountPoint: GuestPath.components(of: unescaped(fields[1])),
                 type: unescaped(fields[2]),
                 isAutomatic: isAutomatic(fields.count > 3 ? fields[3] : []),
-                isExpendable: isExpendable(fields.count > 3 ? fields[3] : [], at: fields[1])
+                isExpendable: isExpendable(fields.count > 3 ? fields[3] : [], at: fields[1]),
+                isBootPartition: isBootPartition(fields[1]),
+                subvolume: subvolume(fields.count > 3 ? fields[3] : [])
             )
         }
     }
@@ -49,7 +55,17 @@ package enum Fstab {
         at mountPoint: ArraySlice<UInt8>
     ) -> Bool {
         options.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual("nofail".utf8) }
-            || ["/boot/efi", "/efi"].contains { mountPoint.elementsEqual($0.utf8) }
+            || isBootPartition(mountPoint)
+    }
+
+    private static func subvolume(_ options: ArraySlice<UInt8>) -> [[UInt8]]? {
+        let key = [UInt8]("subvol=".utf8)
+        let option = options.split(separator: UInt8(ascii: ",")).last { $0.starts(with: key) }
+        return option.map { GuestPath.components(of: unescaped($0.dropFirst(key.count))) }
+    }
+
+    private static func isBootPartition(_ mountPoint: ArraySlice<UInt8>) -> Bool {
+        ["/boot/efi", "/efi"].contains { mountPoint.elementsEqual($0.utf8) }
     }
 
     private static func unescaped(_ field: ArraySlice<UInt8>) -> [UInt8] {

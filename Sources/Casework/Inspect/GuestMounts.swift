@@ -6,10 +6,20 @@ internal import DiskFormats
 package struct GuestMounts: Sendable {
     private let count: Int
     private let disk: @Sendable (Int) throws(GloveboxError) -> Disk
+    private let opening: VolumeOpening
+    /// Whether the engine may be started for finding the root.
+    private var usesEngine = false
+    /// Whether a person may be asked for the passphrases of encrypted volumes.
+    private var asksForKeys = false
 
     /// Looks at `count` disks, in the order in which Nova attaches them, opened by `disk`.
-    package init(count: Int, disk: @escaping @Sendable (Int) throws(GloveboxError) -> Disk) {
+    package init(
+        count: Int,
+        opening: VolumeOpening = VolumeOpening(),
+        disk: @escaping @Sendable (Int) throws(GloveboxError) -> Disk
+    ) {
         self.count = count
+        self.opening = opening
         self.disk = disk
     }
 
@@ -20,8 +30,27 @@ package struct GuestMounts: Sendable {
     /// only file system. Anything else is refused as ambiguous, and so is whatever would be the root
     /// only because a volume that may be it cannot be read. Volumes without a signature are searched
     /// for a lost file system only where no other is the root.
+    ///
+    /// The engine is started where the native reader does not find the root, and something is there
+    /// that it cannot look into.
     package func tree() throws(GloveboxError) -> GuestTree {
-        let first = try disk(0).volumes
+        var withEngine = self
+        withEngine.usesEngine = true
+        if opening.engine == nil || opening.choice == .native { return try find() }
+        if opening.choice == .auto {
+            do throws(GloveboxError) { return try find() } catch {
+                guard hasMore() else { throw error }
+            }
+        }
+        do throws(GloveboxError) { return try withEngine.find() } catch {
+            guard try opening.engine?.mayAsk() == true else { throw error }
+            withEngine.asksForKeys = true
+            return try withEngine.find()
+        }
+    }
+
+    private func find() throws(GloveboxError) -> GuestTree {
+        let first = try onDisk(0)
         let onFirst = try candidates(among: first.filter(Self.hasSignature))
         if let root = rootByFstab(of: onFirst.readable) { return try tree(root) }
         if let hidden = onFirst.failures.first { throw obscured(hidden) }
@@ -45,9 +74,27 @@ package struct GuestMounts: Sendable {
         (try? volume.signatures())?.isEmpty == false
     }
 
+    /// The volumes of one disk, those that lie within its volumes included.
+    private func onDisk(_ index: Int) throws(GloveboxError) -> [Volume] {
+        let disk = try disk(index)
+        guard usesEngine, let engine = opening.engine else { return disk.volumes }
+        let inner = asksForKeys ? try engine.innerVolumesAsking() : try engine.innerVolumes()
+        return disk.volumes + inner.filter { $0.name.disk == disk.name }
+    }
+
     /// All volumes of the disks that can be opened.
     private func volumes() -> [Volume] {
-        (0..<count).flatMap { (try? disk($0).volumes) ?? [] }
+        (0..<count).flatMap { (try? onDisk($0)) ?? [] }
+    }
+
+    /// Whether there is something that may hold the root and that only the engine opens.
+    private func hasMore() -> Bool {
+        volumes().contains { volume in
+            guard let type = (try? volume.signatures())?.first?.type else { return false }
+            let isContainer = ["LVM2_member", "linux_raid_member", Volume.encryptedType]
+                .contains(type)
+            return isContainer || volume.needsEngine && Self.mayBeRoot(volume)
+        }
     }
 
     /// Why a disk cannot be opened, if one cannot.
@@ -58,13 +105,10 @@ package struct GuestMounts: Sendable {
         return nil
     }
 
-    /// Types that no Linux guest has its root on.
-    private static let neverRoot: [String] = ["vfat", "exfat", "iso9660", "udf", "swap"]
-
     /// Whether a volume that could not be read may be the root all the same.
     private static func mayBeRoot(_ volume: Volume) -> Bool {
         guard let found = try? volume.signatures() else { return true }
-        return found.contains { $0.usage != .other && !neverRoot.contains($0.type) }
+        return found.contains { $0.usage != .other } && !volume.isNeverRoot
     }
 
     /// The file systems on `volumes`, and why those that may be the root as well cannot be read.
@@ -74,10 +118,19 @@ package struct GuestMounts: Sendable {
         var found: [Candidate] = []
         var failures: [GloveboxError] = []
         var only: GloveboxError?
-        for volume in volumes {
+        for volume in volumes where !usesEngine || Self.mayBeRoot(volume) {
             do throws(GloveboxError) {
-                let fileSystem = try volume.fileSystem()
-                let text = try fstab(of: fileSystem, volume)
+                var fileSystem =
+                    usesEngine ? try volume.fileSystem() : try volume.nativeFileSystem()
+                var text = try fstab(of: fileSystem, volume)
+                if text == nil, fileSystem.summary.type == "btrfs",
+                    let root = try Subvolumes.roots(
+                        of: fileSystem,
+                        fstab: { (part) throws(GloveboxError) in try fstab(of: part, volume) }
+                    )
+                {
+                    (fileSystem, text) = (root.fileSystem, root.fstab)
+                }
                 found.append(
                     Candidate(
                         volume: volume,
@@ -87,12 +140,21 @@ package struct GuestMounts: Sendable {
                 )
             } catch {
                 only = error
-                if Self.mayBeRoot(volume) { failures.append(error) }
+                // What is in a container is among the volumes, where the engine looks.
+                let isOpen =
+                    usesEngine && Self.isContainer(volume)
+                    || volumes.contains { $0.name == volume.name.unlocked }
+                if Self.mayBeRoot(volume), !isOpen { failures.append(error) }
             }
         }
         // With one volume in all, its own error says more than "no file system found".
         if volumes.count == 1, count == 1, let only { throw only }
         return (found, failures)
+    }
+
+    /// Whether it is a part of other volumes.
+    private static func isContainer(_ volume: Volume) -> Bool {
+        (try? volume.signatures())?.first?.usage == .raid
     }
 
     private func rootByFstab(of candidates: [Candidate]) -> Candidate? {
@@ -127,9 +189,12 @@ package struct GuestMounts: Sendable {
             let place = places[index]
             // As for the kernel, the last of several mounts on one directory is the one to be seen.
             guard !place.isEmpty, !places[(index + 1)...].contains(place) else { return nil }
-            return GuestTree.MountPoint(place, isExpendable: entry.isExpendable) {
-                () throws(GloveboxError) in try mounted(entry, at: place)
-            }
+            return GuestTree.MountPoint(
+                place,
+                isExpendable: entry.isExpendable,
+                passing: { () throws(GloveboxError) in try pass(entry) },
+                open: { () throws(GloveboxError) in try mounted(entry, at: place) }
+            )
         }
         return GuestTree(root: mount, mountPoints: points)
     }
@@ -162,6 +227,26 @@ package struct GuestMounts: Sendable {
         }
     }
 
+    /// Throws where a walk does not start the engine for this: boot loaders are not worth it.
+    private func pass(_ entry: FstabEntry) throws(GloveboxError) {
+        guard entry.isBootPartition, opening.choice == .auto, opening.engine?.isRunning == false,
+            let volume = volume(named: entry.device), volume.needsEngine
+        else { return }
+        do throws(GloveboxError) { _ = try volume.nativeFileSystem() } catch {
+            throw describe(error, entry)
+        }
+    }
+
+    private func describe(_ error: GloveboxError, _ entry: FstabEntry) -> GloveboxError {
+        let place = GuestName.escaped(GuestPath.joined(entry.mountPoint))
+        let device = GuestName.escaped(entry.device)
+        return GloveboxError(
+            error.kind,
+            "The guest mounts \(device) on \(place): \(error.message)",
+            advice: error.advice
+        )
+    }
+
     private func mounted(
         _ entry: FstabEntry,
         at point: [[UInt8]]
@@ -177,17 +262,13 @@ package struct GuestMounts: Sendable {
             )
         }
         do throws(GloveboxError) {
-            return GuestTree.Mount(
-                point: point,
-                volume: volume.name,
-                fileSystem: try volume.fileSystem()
-            )
+            let whole = try volume.fileSystem()
+            guard let part = Subvolumes.part(entry.subvolume ?? [], of: whole) else {
+                throw GloveboxError(.notFound, "\(volume.name) has no such subvolume.")
+            }
+            return GuestTree.Mount(point: point, volume: volume.name, fileSystem: part)
         } catch {
-            throw GloveboxError(
-                error.kind,
-                "The guest mounts \(device) on \(place): \(error.message)",
-                advice: error.advice
-            )
+            throw describe(error, entry)
         }
     }
 
@@ -243,16 +324,43 @@ package struct GuestMounts: Sendable {
 // Which volume an fstab means: by identifier, or by the order in which Nova adds disks.
 extension GuestMounts {
     private func volume(named device: [UInt8]) -> Volume? {
+        if let known = volume(named: device, among: volumes()) { return known }
+        guard !usesEngine, let engine = opening.engine, opening.choice != .native,
+            volumes().contains(where: Self.isContainer)
+        else { return nil }
+        return volume(named: device, among: (try? engine.innerVolumes()) ?? [])
+    }
+
+    private func volume(named device: [UInt8], among volumes: [Volume]) -> Volume? {
         let text = String(decoding: device, as: UTF8.self)
         for (prefix, key) in Self.identifiers {
             for prefix in [prefix, "/dev/disk/by-" + prefix.dropLast().lowercased() + "/"]
             where text.hasPrefix(prefix) {
                 let wanted = String(text.dropFirst(prefix.count))
-                let matching = volumes().filter { key($0, wanted) }
+                let matching = volumes.filter { key($0, wanted) }
                 return matching.count == 1 ? matching.first : nil
             }
         }
-        return volume(byKernelName: text)
+        return inner(named: text, among: volumes) ?? volume(byKernelName: text)
+    }
+
+    /// `/dev/VG/LV`, `/dev/mapper/VG-LV` (where a hyphen within a name is doubled), `/dev/md0`.
+    ///
+    /// What else /dev/mapper names is an unlocked volume: the only one, since its name there comes
+    /// from a file of the guest's.
+    private func inner(named device: String, among volumes: [Volume]) -> Volume? {
+        let inner = volumes.filter(\.isInner)
+        let mapper = "/dev/mapper/"
+        func only(_ isIt: (String) -> Bool) -> Volume? {
+            let found = inner.filter { isIt($0.name.volume) }
+            return found.count == 1 ? found.first : nil
+        }
+        guard device.hasPrefix(mapper) else { return only { "/dev/\($0)" == device } }
+        let name = String(device.dropFirst(mapper.count))
+        return only { volume in
+            let parts = volume.split(separator: "/").map { $0.replacing("-", with: "--") }
+            return parts.count == 2 && parts.joined(separator: "-") == name
+        } ?? only { $0 == "luks" || $0.hasSuffix(".luks") }
     }
 
     private static let identifiers: [(String, @Sendable (Volume, String) -> Bool)] = [

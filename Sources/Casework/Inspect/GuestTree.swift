@@ -52,16 +52,26 @@ package struct GuestTree: Sendable {
         /// Whether a listing counts as complete without it.
         package let isExpendable: Bool
         private let open: @Sendable () throws(GloveboxError) -> Mount
+        private let passing: (@Sendable () throws(GloveboxError) -> Void)?
         private let memo = Memo<Mount>()
 
+        /// `passing` throws where a walk that comes by is to leave the mount out.
         package init(
             _ point: [[UInt8]],
             isExpendable: Bool = false,
+            passing: (@Sendable () throws(GloveboxError) -> Void)? = nil,
             open: @escaping @Sendable () throws(GloveboxError) -> Mount
         ) {
             self.point = point
             self.isExpendable = isExpendable
+            self.passing = passing
             self.open = open
+        }
+
+        /// What is mounted here, for a walk that comes by rather than a path that leads here.
+        package func mountInPassing() throws(GloveboxError) -> Mount {
+            if memo.made == nil { try passing?() }
+            return try mount()
         }
 
         /// What is mounted here; throws where it is not at hand or cannot be read.
@@ -96,7 +106,7 @@ package struct GuestTree: Sendable {
             guard place.point.count > start.count, place.point.starts(with: start) else {
                 return nil
             }
-            do throws(GloveboxError) { return try place.mount() } catch {
+            do throws(GloveboxError) { return try place.mountInPassing() } catch {
                 missing(place, error)
                 return nil
             }

@@ -42,6 +42,16 @@ public protocol FileSystem: Sendable {
     ///
     /// POSIX ACLs come in the form that Linux' getxattr gives for `system.posix_acl_access`.
     func extendedAttributes(of number: UInt64) throws(DiskError) -> [ExtendedAttribute]
+
+    /// Whether ``extents(of:in:)`` says where on the disk content stands, and where holes are.
+    ///
+    /// False where a foreign kernel gives only the bytes: a file is one run of data then.
+    var knowsExtents: Bool { get }
+}
+
+extension FileSystem {
+    /// True, as for every native reader.
+    public var knowsExtents: Bool { true }
 }
 
 extension FileSystem {
@@ -84,6 +94,8 @@ public struct FileSystemSummary: Equatable, Sendable {
         case clean
         /// Replayed in memory: this many transactions and blocks.
         case replayed(transactions: Int, blocks: Int)
+        /// Replayed by the kernel of an appliance into a throw-away layer; it does not say how much.
+        case replayedByKernel
         /// There was something to replay, and it was left out because the caller asked for that.
         case ignored
     }

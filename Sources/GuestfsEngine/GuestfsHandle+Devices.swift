@@ -1,0 +1,178 @@
+internal import CGuestfs
+internal import DiskFormats
+internal import Glibc
+
+// Devices, the layers above them, and mounts.
+extension GuestfsHandle {
+    /// Adds an export as a read-only drive that /dev/disk/guestfs knows as `label`.
+    ///
+    /// The format is said, so that what stands on the disk cannot choose one.
+    func addDrive(socket: String, label: String) throws(GuestfsError) {
+        let code = unsafe label.withCString { label in
+            unsafe "raw".withCString { format in
+                unsafe "nbd".withCString { protocolName in
+                    unsafe withStrings([[UInt8]("unix:\(socket)".utf8)]) { server in
+                        var options = unsafe guestfs_add_drive_opts_argv()
+                        unsafe options.bitmask =
+                            GLOVEBOX_DRIVE_READONLY | GLOVEBOX_DRIVE_FORMAT
+                            | GLOVEBOX_DRIVE_LABEL | GLOVEBOX_DRIVE_PROTOCOL
+                            | GLOVEBOX_DRIVE_SERVER
+                        unsafe options.readonly = 1
+                        unsafe options.format = format
+                        unsafe options.label = label
+                        unsafe options.protocol = protocolName
+                        unsafe options.server = UnsafePointer(server)
+                        return unsafe guestfs_add_drive_opts_argv(pointer, "", &options)
+                    }
+                }
+            }
+        }
+        try check(code)
+    }
+
+    /// The device of each label.
+    func labelledDevices() throws(GuestfsError) -> [String: String] {
+        let pairs = unsafe try names(guestfs_list_disk_labels(pointer))
+        var devices: [String: String] = [:]
+        for index in stride(from: 0, to: pairs.count - 1, by: 2) {
+            devices[pairs[index]] = pairs[index + 1]
+        }
+        return devices
+    }
+
+    func size(of device: String) throws(GuestfsError) -> UInt64 {
+        let size = unsafe guestfs_blockdev_getsize64(pointer, device)
+        guard size >= 0 else { throw failure() }
+        return UInt64(size)
+    }
+
+    /// What blkid finds on a device, by its names for it, such as `TYPE`; empty where it finds nothing.
+    func signature(of device: String) -> [String: [UInt8]] {
+        let found = (unsafe try? texts(guestfs_blkid(pointer, device))) ?? []
+        var tags: [String: [UInt8]] = [:]
+        for index in stride(from: 0, to: found.count - 1, by: 2) {
+            tags[String(decoding: found[index], as: UTF8.self)] = found[index + 1]
+        }
+        return tags
+    }
+
+    func partitions() throws(GuestfsError) -> [String] {
+        unsafe try names(guestfs_list_partitions(pointer))
+    }
+
+    /// The device that a partition is on, and its number there.
+    func place(of partition: String) throws(GuestfsError) -> (device: String, number: Int) {
+        let device = unsafe try text(guestfs_part_to_dev(pointer, partition))
+        let number = unsafe guestfs_part_to_partnum(pointer, partition)
+        try check(number)
+        return (String(decoding: device, as: UTF8.self), Int(number))
+    }
+
+    func arrays() throws(GuestfsError) -> [String] {
+        unsafe try names(guestfs_list_md_devices(pointer))
+    }
+
+    /// The identifier of an array, in hexadecimal digits alone.
+    func identifier(of array: String) throws(GuestfsError) -> String {
+        let pairs = unsafe try names(guestfs_md_detail(pointer, array))
+        for index in stride(from: 0, to: pairs.count - 1, by: 2) where pairs[index] == "uuid" {
+            return pairs[index + 1].filter(\.isHexDigit).lowercased()
+        }
+        return ""
+    }
+
+    /// Finds volume groups on all devices, and makes their volumes appear.
+    func activateVolumeGroups() throws(GuestfsError) {
+        try check(unsafe guestfs_lvm_scan(pointer, 1))
+    }
+
+    func volumeGroups() throws(GuestfsError) -> [String] {
+        unsafe try names(guestfs_vgs(pointer))
+    }
+
+    /// `/dev/VG/LV` of all volume groups.
+    func logicalVolumes() throws(GuestfsError) -> [String] {
+        unsafe try names(guestfs_lvs(pointer))
+    }
+
+    /// The identifiers of a volume group's physical volumes, without hyphens.
+    func physicalVolumes(of group: String) throws(GuestfsError) -> [String] {
+        unsafe try names(guestfs_vgpvuuids(pointer, group)).map { $0.filter { $0 != "-" } }
+    }
+
+    /// The device of each physical volume, by its identifier without hyphens.
+    func physicalVolumes() throws(GuestfsError) -> [String: String] {
+        guard let list = unsafe guestfs_pvs_full(pointer) else { throw failure() }
+        defer { unsafe guestfs_free_lvm_pv_list(list) }
+        var devices: [String: String] = [:]
+        for index in 0..<Int(unsafe list.pointee.len) {
+            let one = unsafe list.pointee.val[index]
+            guard let name = unsafe one.pv_name else { continue }
+            // Not terminated, as guestfs.h warns.
+            let uuid = unsafe withUnsafeBytes(of: one.pv_uuid) { unsafe Array($0) }
+            unsafe devices[String(decoding: uuid, as: UTF8.self).filter { $0 != "-" }] =
+                String(cString: name)
+        }
+        return devices
+    }
+
+    /// Opens an encrypted volume as /dev/mapper/`name`.
+    func unlock(_ device: String, key: [UInt8], as name: String) throws(GuestfsError) {
+        var secret = terminated(key)
+        defer { unsafe explicit_bzero(&secret, secret.count) }
+        var options = unsafe guestfs_cryptsetup_open_argv()
+        unsafe options.bitmask = 0
+        try check(unsafe guestfs_cryptsetup_open_argv(pointer, device, secret, name, &options))
+    }
+
+    func makeMountPoint(_ path: String) throws(GuestfsError) {
+        try check(unsafe guestfs_mkmountpoint(pointer, path))
+    }
+
+    func mount(
+        _ device: String,
+        type: String,
+        options: String,
+        at path: String
+    ) throws(GuestfsError) {
+        try check(unsafe guestfs_mount_vfs(pointer, options, type, device, path))
+    }
+
+    func unmount(_ path: String) throws(GuestfsError) {
+        try check(unsafe guestfs_umount(pointer, path))
+    }
+
+    /// The size of a mounted file system and what is free of it.
+    func usage(_ path: String) throws(GuestfsError) -> FileSystemSummary {
+        guard let found = unsafe guestfs_statvfs(pointer, path) else { throw failure() }
+        defer { unsafe guestfs_free_statvfs(found) }
+        let unit = UInt64(clamping: unsafe found.pointee.frsize)
+        func bytes(_ blocks: Int64) -> UInt64 { UInt64(clamping: blocks) &* unit }
+        return FileSystemSummary(
+            type: "",
+            blockSize: Int(clamping: unsafe found.pointee.bsize),
+            totalBytes: bytes(unsafe found.pointee.blocks),
+            freeBytes: bytes(unsafe found.pointee.bfree),
+            availableBytes: bytes(unsafe found.pointee.bavail),
+            totalInodes: UInt64(clamping: unsafe found.pointee.files),
+            freeInodes: UInt64(clamping: unsafe found.pointee.ffree)
+        )
+    }
+
+    /// Bytes of a device.
+    func read(device: String, at offset: Int64, count: Int) throws(GuestfsError) -> [UInt8] {
+        var size = 0
+        let result = unsafe guestfs_pread_device(pointer, device, CInt(count), offset, &size)
+        guard let result = unsafe result else { throw failure() }
+        defer { unsafe free(result) }
+        return unsafe Array(UnsafeRawBufferPointer(start: result, count: size))
+    }
+
+    /// What the appliance's kernel has said so far.
+    func kernelMessages() throws(GuestfsError) -> [UInt8] {
+        unsafe try text(guestfs_dmesg(pointer))
+    }
+
+    /// Whether the appliance still answers.
+    var isReady: Bool { unsafe guestfs_is_ready(pointer) == 1 }
+}

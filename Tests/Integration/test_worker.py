@@ -1,0 +1,326 @@
+"""The worker of glovebox-engine over exports that the tests start: one launch for all of it.
+
+What is on the disks was put there by the appliance's own kernel and by mke2fs, out of directories
+that are the judges: the worker has to say what they say.
+"""
+
+import os
+import pathlib
+import stat
+import subprocess
+
+import pytest
+
+import support
+import worker as protocol
+from worker import Failure, Worker
+
+ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(
+    pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
+)
+SECRET = b"of the host alone: c4a760a8"
+
+pytestmark = [
+    pytest.mark.skipif(not os.access(ENGINE, os.X_OK), reason="glovebox-engine is not built"),
+    pytest.mark.xdist_group("worker"),
+]
+
+
+@pytest.fixture(scope="module")
+def engine(fixtures, tmp_path_factory):
+    """A worker that knows the disks of the recipe `engine`, a dirty one, and a canary."""
+    instance = fixtures.instance("engine")
+    canary, secret = canaries(tmp_path_factory.mktemp("canary"))
+    disks = [
+        (str(instance / "disk"), "qcow2"),
+        (str(instance / "disk.local"), "raw"),
+        (str(instance / "disk.eph0"), "qcow2"),
+        (str(instance / "disk.eph1"), "raw"),
+        (str(instance / "disk.config"), "raw"),
+        (str(fixtures.path("dirty") / "disk.raw"), "raw"),
+        (str(canary), "raw"),
+    ]
+    with Worker(ENGINE, disks) as worker:
+        worker.launch()
+        worker.mounts = {}
+        worker.trees = fixtures.path("engine")
+        worker.secret = secret
+        with pytest.raises(Failure) as refused:
+            worker.unlock("disk.eph0", "p7", b"no such passphrase")
+        worker.refused = refused.value
+        worker.unlock("disk.eph0", "p7", b"secret1")
+        worker.unlock("disk.eph0", "p8", b"secret2")
+        yield worker
+
+
+def canaries(directory):
+    """A raw disk that begins with a qcow2 header whose backing file is a secret of the host."""
+    secret = directory / "secret"
+    secret.write_bytes(SECRET * 40_000)
+    disk = directory / "canary"
+    support.tool("qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", disk, "1M")
+    with open(disk, "r+b") as file:
+        file.truncate(32 << 20)
+    return disk, secret
+
+
+def mount(engine, disk, volume, replay=True):
+    """The volume, mounted once."""
+    key = (disk, volume, replay)
+    if key not in engine.mounts:
+        engine.mounts[key] = engine.open(disk, volume, replay)
+    return engine.mounts[key]
+
+
+def walk(engine, number, top=b"/"):
+    """Every file below a directory by its path."""
+    found = {}
+    pending = [top]
+    while pending:
+        directory = pending.pop()
+        for name, status in engine.entries(number, directory).items():
+            path = (b"" if directory == b"/" else directory) + b"/" + name
+            found[path] = status
+            if status["type"] == "directory":
+                pending.append(path)
+    return found
+
+
+def judge(root, path):
+    """What the host says of a file of the source directory, in the worker's words."""
+    found = os.lstat(os.fsencode(root) + path)
+    kinds = {
+        stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink",
+        stat.S_IFCHR: "char", stat.S_IFBLK: "block", stat.S_IFIFO: "fifo",
+    }
+    said = {
+        "type": kinds[stat.S_IFMT(found.st_mode)],
+        "mode": stat.S_IMODE(found.st_mode),
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+        "mtime": found.st_mtime_ns,
+    }
+    if stat.S_ISREG(found.st_mode):
+        said |= {"size": found.st_size, "links": found.st_nlink}
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        said["node"] = (os.major(found.st_rdev), os.minor(found.st_rdev))
+    return said
+
+
+def paths_below(root):
+    """The paths in a source directory; a socket is not in the tar that filled the image."""
+    root = os.fsencode(root)
+    return {
+        os.path.join(directory, name)[len(root):]
+        for directory, directories, files in os.walk(root)
+        for name in directories + files
+        if not stat.S_ISSOCK(os.lstat(os.path.join(directory, name)).st_mode)
+    }
+
+
+def compare(engine, number, source, below=b"", fields=None, contents=None):
+    """Demands that a mounted tree is its source directory, files' bytes and links included."""
+    found = walk(engine, number, below or b"/")
+    found = {path[len(below):]: status for path, status in found.items()}
+    found = {path: status for path, status in found.items()
+             if not path.startswith(b"/lost+found") and status["type"] != "socket"}
+    assert set(found) == paths_below(source)
+    for path, status in found.items():
+        expected = judge(source, path)
+        for field in fields or expected:
+            if field in expected:
+                assert status[field] == expected[field], (path, field)
+        real = os.fsencode(source) + path
+        if status["type"] == "symlink":
+            assert engine.target(number, below + path) == os.readlink(real), path
+        if status["type"] == "file" and (contents is None or contents(status)):
+            with open(real, "rb") as file:
+                assert engine.content(number, below + path, status["size"]) == file.read(), path
+
+
+def test_volumes_within_volumes_have_names(engine):
+    volumes = engine.volumes()
+    kinds = {name: (kind, label) for name, (kind, label, _, _) in volumes.items()}
+    assert kinds["disk:vg/root"] == ("xfs", b"")
+    assert kinds["disk:vg/data"] == ("btrfs", b"")
+    assert kinds["disk:vg/thin"] == ("", b"")
+    assert kinds["disk.eph0:md127"] == ("ext4", b"engine-md")
+    assert kinds["disk.eph0:p7.luks"] == ("ext4", b"engine-luks1")
+    assert kinds["disk.eph0:p8.luks"] == ("LVM2_member", b"")
+    assert kinds["disk.eph0:inner/deep"] == ("ext4", b"engine-deep")
+    assert volumes["disk:vg/thin"][3] == 16 << 20
+
+
+def test_a_wrong_passphrase_is_told_from_other_trouble(engine):
+    assert engine.refused.kind == 5
+
+
+@pytest.mark.parametrize(
+    "disk, volume, kind, below",
+    [
+        ("disk.eph1", "", "xfs", b""),
+        ("disk.eph0", "p1", "btrfs", b"/@"),
+        ("disk.local", "", "ext4", b""),
+    ],
+)
+def test_strange_names_metadata_and_bytes_survive(engine, disk, volume, kind, below):
+    found = mount(engine, disk, volume)
+    assert found["type"] == kind and found["journal"] == 0 and found["attributes"]
+    # mke2fs copies no nanoseconds. Files of a megabyte and more are left to one of the three.
+    coarse = ("type", "size", "mode", "uid", "gid", "links", "node")
+    compare(
+        engine, found["number"], engine.trees / "strange", below,
+        fields=coarse if kind == "ext4" else None,
+        contents=lambda status: 0 < status["size"] < (8 << 20 if kind == "xfs" else 1 << 17),
+    )
+
+
+@pytest.mark.parametrize(
+    "disk, volume, kind, source, fields",
+    [
+        ("disk", "vg/root", "xfs", "root", None),
+        ("disk.eph0", "p6", "squashfs", "plain", ("type", "size", "mode")),
+        ("disk.eph0", "p7.luks", "ext4", "plain", None),
+        ("disk.eph0", "inner/deep", "ext4", "plain", None),
+        ("disk.eph0", "md127", "ext4", "plain", None),
+        ("disk.eph0", "p2", "ntfs", "simple", ("type", "size")),
+        ("disk.eph0", "p3", "vfat", "simple", ("type", "size")),
+        ("disk.eph0", "p4", "exfat", "simple", ("type", "size")),
+        ("disk.eph0", "p5", "udf", "simple", ("type", "size")),
+    ],
+)
+def test_each_kind_of_volume_gives_what_was_put_in(engine, disk, volume, kind, source, fields):
+    found = mount(engine, disk, volume)
+    assert found["type"] == kind
+    compare(engine, found["number"], engine.trees / source, fields=fields)
+
+
+def test_btrfs_is_opened_as_a_whole(engine):
+    number = mount(engine, "disk.eph0", "p1")["number"]
+    top = engine.entries(number, b"/")
+    assert set(top) == {b"@", b"@home", b"top"}
+    assert top[b"@"]["inode"] == top[b"@home"]["inode"] == 256
+    assert len({status["device"] for status in top.values()}) == 3
+    compare(engine, number, engine.trees / "plain", b"/@home")
+
+
+def test_config_drive(engine):
+    number = mount(engine, "disk.config", "")["number"]
+    path = b"/openstack/latest/meta_data.json"
+    size = engine.status(number, path)["size"]
+    assert b'"hostname": "web-1"' in engine.content(number, path, size)
+
+
+@pytest.mark.skipif(not support.is_root(), reason="the source has no such attributes then")
+def test_attributes_and_acls_are_those_of_getxattr(engine):
+    for disk, volume, below in (("disk.eph1", "", b""), ("disk.eph0", "p1", b"/@")):
+        number = mount(engine, disk, volume)["number"]
+        for name in (b"/attributes/file", b"/attributes/acl"):
+            real = os.fsencode(engine.trees / "strange") + name
+            expected = {
+                os.fsencode(key): os.getxattr(real, key, follow_symlinks=False)
+                for key in os.listxattr(real, follow_symlinks=False)
+            }
+            assert expected
+            assert engine.attributes(number, below + name) == expected
+
+
+def test_a_journal_is_replayed_into_a_throw_away_layer(engine, fixtures):
+    old = mount(engine, "disk.raw", "", replay=False)
+    assert old["journal"] == 2
+    assert engine.content(old["number"], b"/state", 4096).startswith(b"old")
+    engine.ask(b"\x0a" + old["number"].to_bytes(4, "little"), 9)
+    del engine.mounts[("disk.raw", "", False)]
+    new = mount(engine, "disk.raw", "")
+    assert new["journal"] == 1
+    assert engine.content(new["number"], b"/state", 4096).startswith(b"new")
+    image = fixtures.path("dirty") / "disk.raw"
+    assert b"needs_recovery" in support.tool("dumpe2fs", "-h", image)
+
+
+def test_a_raw_disk_with_the_header_of_another_format_stays_raw(engine):
+    """Were it probed, the appliance would see the secret as the disk's first bytes."""
+    with pytest.raises(Failure) as failure:
+        engine.open("canary", "")
+    assert "nothing is recognised" in str(failure.value)
+    assert SECRET not in str(failure.value).encode()
+    commands = b"".join(
+        pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        for pid in descendants(engine.process.pid)
+    )
+    assert b"qemu" in commands and os.fsencode(engine.secret) not in commands
+    files = {
+        os.path.realpath(f"/proc/{pid}/fd/{number}")
+        for pid in [engine.process.pid, *descendants(engine.process.pid)]
+        for number in os.listdir(f"/proc/{pid}/fd")
+    }
+    assert str(engine.secret) not in files
+    assert not any(pathlib.Path(file).name in ("canary", "disk.eph1") for file in files)
+
+
+def descendants(pid):
+    """The processes below one that are alive."""
+    found = []
+    for line in subprocess.check_output(["ps", "-e", "-o", "pid=,ppid=,stat="]).splitlines():
+        child, parent, state = line.split()
+        if int(parent) == pid and not state.startswith(b"Z"):
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def test_only_regular_files_are_read_and_no_path_leads_upwards(engine):
+    number = mount(engine, "disk.eph1", "")["number"]
+    with pytest.raises(Failure) as failure:
+        engine.read(number, b"/nodes/fifo", 0, 10)
+    assert failure.value.kind == 6
+    for path in (b"/../etc/passwd", b"/nodes/../..", b"nodes", b"/a\0b", b"/" + b"x" * 5000):
+        with pytest.raises(Failure) as failure:
+            engine.status(number, path)
+        assert failure.value.kind == 6
+    with pytest.raises(Failure) as failure:
+        engine.status(number, b"/links/to-host/x")
+    assert failure.value.kind in (2, 4)
+
+
+def test_what_is_missing_is_told_from_what_fails(engine):
+    number = mount(engine, "disk.eph1", "")["number"]
+    with pytest.raises(Failure) as failure:
+        engine.status(number, b"/no such file")
+    assert failure.value.kind == 4
+    with pytest.raises(Failure) as failure:
+        engine.open("disk", "p99")
+    assert failure.value.kind == 3
+    with pytest.raises(Failure) as failure:
+        engine.read(number, b"/shapes/size-1", 1, 1)
+    assert failure.value.kind == 2
+
+
+def test_nonsense_is_answered_and_does_no_harm(engine):
+    for message in (b"", b"\xff", b"\x05", b"\x04" + b"\xff" * 40, b"\x02trailing"):
+        with pytest.raises(Failure) as failure:
+            engine.ask(message, 9)
+        assert failure.value.kind == 6
+    assert "disk:vg/root" in engine.volumes()
+
+
+def test_qemu_dies_with_the_worker_and_leaves_no_sockets(engine):
+    """Last: it ends the worker that all others use."""
+    qemu = descendants(engine.process.pid)
+    assert qemu
+    left = list(pathlib.Path("/tmp").glob("libguestfs*/guestfsd.sock"))
+    engine.process.kill()
+    engine.process.wait(10)
+    deadline = protocol.time.monotonic() + 5
+    while any(alive(pid) for pid in qemu):
+        assert protocol.time.monotonic() < deadline
+        protocol.time.sleep(0.05)
+    assert all(path not in left or not os.path.realpath(path).startswith(engine.directory)
+               for path in left)
+
+
+def alive(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
