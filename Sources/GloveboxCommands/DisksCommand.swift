@@ -19,12 +19,23 @@ struct DisksCommand: ParsableCommand {
     @Argument(help: "Image file or instance directory.")
     var target: String
 
-    func run() throws { try options.withInstance(at: target, show) }
+    /// What the arguments ask for.
+    var job: DisksJob { DisksJob(settings: options.settings, target: target) }
+
+    func run() throws { try job.run() }
+}
+
+/// Shows the disks of an instance.
+struct DisksJob: Equatable {
+    var settings = TargetSettings()
+    let target: String
+
+    func run() throws { try settings.withInstance(at: target, show) }
 
     private func show(_ instance: Instance) throws {
         var output = StandardOutput()
         let reports = try DiskReport.all(of: instance)
-        if options.json {
+        if settings.json {
             try output.write(DiskReport.json(target: target, reports))
         } else {
             for report in reports {

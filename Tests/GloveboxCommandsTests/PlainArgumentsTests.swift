@@ -8,6 +8,7 @@ import Testing
     /// What the parser makes of the arguments; nil where it refuses them, or reads another command.
     private func parsed(_ arguments: [String]) -> PlainArguments.Job? {
         switch try? GloveboxCommand.parseAsRoot(arguments) {
+        case let command as DisksCommand: .disks(command.job)
         case let command as CatCommand: .cat(command.job)
         case let command as ListCommand: .list(command.job)
         default: nil
@@ -26,7 +27,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["cat", "ls", "stat", "help", "", "-l"])
+    @Test(arguments: ["disks", "cat", "ls", "stat", "help", "", "-l"])
     func `what is read without the parser means the same to it`(_ name: String) {
         var taken = 0
         for length in 0...3 {
@@ -36,10 +37,11 @@ import Testing
                 #expect(parsed([name] + rest) == job, "\([name] + rest)")
             }
         }
-        #expect((taken > 0) == ["cat", "ls"].contains(name))
+        #expect((taken > 0) == ["disks", "cat", "ls"].contains(name))
     }
 
     @Test func `the forms that scripts use go past the parser`() {
+        #expect(PlainArguments.job(["disks", "disk"]) == .disks(DisksJob(target: "disk")))
         let all = PlainArguments.job(["cat", "disk", "/a", "/b"])
         #expect(all == .cat(CatJob(target: "disk", paths: ["/a", "/b"])))
         #expect(PlainArguments.job(["ls", "disk"]) == .list(ListJob(target: "disk")))
@@ -48,7 +50,8 @@ import Testing
     }
 
     @Test(arguments: [
-        [], ["cat"], ["cat", "disk"], ["ls"], ["ls", "disk", "/a", "/b"], ["ls", "disk", "-l"],
+        [], ["disks"], ["disks", "a", "b"], ["disks", "--json", "a"], ["cat"], ["cat", "disk"],
+        ["ls"], ["ls", "disk", "/a", "/b"], ["ls", "disk", "-l"],
         ["cat", "--json", "disk", "/a"], ["cat", "disk", "--", "-a"], ["cat", "disk", ""],
         ["--version"], ["help", "cat"], ["cats", "disk", "/a"],
     ])

@@ -42,19 +42,27 @@ final class EngineFileSystem: FileSystem {
         return files.remember(status, as: number, mount)
     }
 
-    func entries(of directory: UInt64) throws(DiskError) -> DirectoryListing {
+    func entries(
+        of directory: UInt64,
+        heldBytesMax: Int
+    ) throws(DiskError) -> DirectoryListing {
         let path = try files.path(of: directory)
-        let found = try asking("directory with inode \(directory)") { () throws(WorkerFailure) in
-            try client.entries(mount.number, path)
+        let object = "directory with inode \(directory)"
+        let found = try asking(object) { () throws(WorkerFailure) in
+            try client.entries(mount.number, path, heldBytesMax: heldBytesMax)
         }
         var listing = DirectoryListing()
-        for entry in found {
+        if !found.areAll {
+            let detail = "has more names than may be held in memory; not all are listed"
+            listing.problems.append(DiskError(.unsupported, object, detail))
+        }
+        for entry in found.entries {
             guard let status = entry.status else {
                 let name = GuestName.escaped(entry.name)
                 listing.problems.append(
                     DiskError(
                         .unreadable,
-                        "directory with inode \(directory)",
+                        object,
                         "the appliance cannot look at \(name)"
                     )
                 )

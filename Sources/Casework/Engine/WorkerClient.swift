@@ -16,8 +16,6 @@ final class WorkerClient: Sendable {
     private static let secondsMax: UInt64 = 300
     /// The worker itself gives up a launch before that.
     private static let launchSecondsMax: UInt64 = 1_500
-    /// More names than any directory that can be held in memory.
-    private static let namesMax = 16_000_000
 
     init(_ processes: EngineProcesses) { self.processes = processes }
 
@@ -55,16 +53,25 @@ final class WorkerClient: Sendable {
         }
     }
 
-    func entries(_ mount: UInt32, _ path: [UInt8]) throws(WorkerFailure) -> [WorkerEntry] {
+    /// The names in a directory, as far as `heldBytesMax` hold them; whether those are all.
+    func entries(
+        _ mount: UInt32,
+        _ path: [UInt8],
+        heldBytesMax: Int
+    ) throws(WorkerFailure) -> (entries: [WorkerEntry], areAll: Bool) {
         var entries: [WorkerEntry] = []
+        var room = heldBytesMax
         try converse(.entries(mount: mount, path: path), seconds: Self.secondsMax) { answer in
-            guard case .entries(let some, let isLast) = answer,
-                entries.count + some.count <= Self.namesMax, isLast || !some.isEmpty
-            else { return .unexpected }
-            entries += some
+            guard case .entries(let some, let isLast) = answer, isLast || !some.isEmpty else {
+                return .unexpected
+            }
+            for entry in some where room >= 0 {
+                room -= DirectoryEntry.heldBytes(nameLength: entry.name.count)
+                if room >= 0 { entries.append(entry) }
+            }
             return isLast ? .last : .more
         }
-        return entries
+        return (entries, room >= 0)
     }
 
     func status(_ mount: UInt32, _ path: [UInt8]) throws(WorkerFailure) -> WorkerStatus {

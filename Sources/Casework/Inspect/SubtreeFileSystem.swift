@@ -11,8 +11,11 @@ struct SubtreeFileSystem: FileSystem {
 
     func inode(_ number: UInt64) throws(DiskError) -> Inode { try base.inode(number) }
 
-    func entries(of directory: UInt64) throws(DiskError) -> DirectoryListing {
-        try base.entries(of: directory)
+    func entries(
+        of directory: UInt64,
+        heldBytesMax: Int
+    ) throws(DiskError) -> DirectoryListing {
+        try base.entries(of: directory, heldBytesMax: heldBytesMax)
     }
 
     func lookup(_ name: [UInt8], in directory: UInt64) throws(DiskError) -> UInt64? {

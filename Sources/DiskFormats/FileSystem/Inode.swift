@@ -163,7 +163,7 @@ public struct DirectoryEntry: Equatable, Sendable {
 
     /// The same for a name of this length: the array of the name with its header, the entry in an
     /// array that grows by doubling, and its places in two orders.
-    static func heldBytes(nameLength: Int) -> Int { nameLength + 128 }
+    package static func heldBytes(nameLength: Int) -> Int { nameLength + 128 }
 }
 
 /// The content of a directory, as far as it could be read.
