@@ -16,7 +16,8 @@ struct EngineSettings {
 
     /// What ``Engine`` needs; nil where no engine is installed and nobody asked for it.
     func setup() throws(GloveboxError) -> Engine.Setup? {
-        guard let launcher = try EngineStart.launcher(path: path, isNeeded: isAsked) else {
+        let isNeeded = isAsked || !keyFiles.isEmpty
+        guard let launcher = try EngineStart.launcher(path: path, isNeeded: isNeeded) else {
             return nil
         }
         let line = StartLine()

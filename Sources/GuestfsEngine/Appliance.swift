@@ -16,8 +16,9 @@ final class Appliance {
     // Held for the handle, which calls it.
     private let watch: LaunchWatch
 
-    /// With KVM an appliance boots in seconds; one that is silent hangs. Without it, minutes pass on
-    /// a busy host, but never in silence.
+    /// With KVM an appliance boots in seconds; one that is silent hangs.
+    ///
+    /// Without it, minutes pass on a busy host, but never in silence.
     private static let limitsWithKVM = LaunchWatch.Limits(silence: 25, whole: 180)
     private static let limits = LaunchWatch.Limits(silence: 180, whole: 1_200)
 

@@ -108,8 +108,12 @@ extension GuestfsHandle {
                 ExtendedAttribute(name: bytes(of: name), value: Array(value))
             )
         }
-        return attributes
+        return attributes.filter { !Self.diskForms.contains($0.name) }
     }
+
+    /// XFS lists to root, besides an ACL as getxattr gives it, the attribute that it keeps it in.
+    private static let diskForms = ["trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"]
+        .map { [UInt8]($0.utf8) }
 
     /// All of `count` bytes of a regular file, or an error.
     func read(_ path: [UInt8], at offset: UInt64, count: Int) throws(GuestfsError) -> [UInt8] {

@@ -318,6 +318,28 @@ def test_qemu_dies_with_the_worker_and_leaves_no_sockets(engine):
                for path in left)
 
 
+@pytest.mark.skipif(not support.SOAK, reason="GLOVEBOX_SOAK=1 runs it: it waits for a hang")
+@pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="there is no KVM to hang")
+def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
+    """A program in QEMU's place that says nothing any more, where it is to use KVM."""
+    fake = tmp_path / "qemu"
+    fake.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *guestfsd.sock*accel=kvm*|*accel=kvm*guestfsd.sock*) exec sleep 1000 ;; esac\n'
+        'exec qemu-system-$(uname -m) "$@"\n'
+    )
+    fake.chmod(0o755)
+    disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
+    with Worker(ENGINE, disks, {"LIBGUESTFS_HV": str(fake)}) as worker:
+        assert worker.launch() is False
+        assert any("KVM does not work" in line for line in worker.progress)
+        assert worker.open("disk.raw", "")["type"] == "ext4"
+        assert not any(
+            b"sleep" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            for pid in descendants(worker.process.pid)
+        )
+
+
 def alive(pid):
     try:
         state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
