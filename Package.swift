@@ -123,6 +123,12 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "NBDClientTests",
+            dependencies: ["NBDClient", "DiskFormats", "TestSupport"],
+            exclude: ["hostile_server.py"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile", "TestSupport",

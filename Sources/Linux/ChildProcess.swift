@@ -56,7 +56,9 @@ package final class ChildProcess: Sendable {
         var descriptors = plan.descriptors
         if (0...2).contains(where: { descriptors[$0] == nil }) {
             let null = try FileDescriptor.open("/dev/null", O_RDWR)
-            for number in CInt(0)...2 where descriptors[number] == nil { descriptors[number] = null }
+            for number in CInt(0)...2 where descriptors[number] == nil {
+                descriptors[number] = null
+            }
         }
         let ordered = descriptors.sorted { $0.key < $1.key }
         let numbers = ordered.map(\.key)
@@ -143,7 +145,7 @@ func withStrings<Result>(
     _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     var pointers = unsafe strings.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { for unsafepointer in unsafe pointers { unsafe free(pointer) } }
     return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { fatalError("an array is never empty") }
         return unsafe body(UnsafePointer(base))
