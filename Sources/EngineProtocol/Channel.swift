@@ -34,6 +34,9 @@ package final class Channel: Sendable {
         return try receive(count: length, deadline, isFirst: false)
     }
 
+    /// Lets the other side find the end of the conversation; receiving goes on.
+    package func endSending() { _ = shutdown(descriptor.number, CInt(SHUT_WR)) }
+
     private func sendAll(_ bytes: [UInt8]) throws(SystemError) {
         var sent = 0
         while sent < bytes.count {

@@ -27,7 +27,7 @@ package struct Confinement {
     }
 
     private enum Place {
-        case open(FileDescriptor)
+        case number(CInt)
         case path(String)
     }
 
@@ -42,9 +42,9 @@ package struct Confinement {
     /// Nothing is allowed.
     package init() {}
 
-    /// Allows reading an open file, whatever it is called.
-    package mutating func allowReading(_ file: FileDescriptor) {
-        rules.append(Rule(place: .open(file), executes: false, writes: false))
+    /// Allows reading the open file with this number, whatever it is called.
+    package mutating func allowReading(inherited number: Int32) {
+        rules.append(Rule(place: .number(number), executes: false, writes: false))
     }
 
     /// Allows reading, and running where `executing`, what lies at or beneath `path`.
@@ -79,23 +79,33 @@ package struct Confinement {
         to set: FileDescriptor,
         _ version: CInt
     ) throws(SystemError) {
-        let file: FileDescriptor
+        var isDirectory = false
+        var opened: FileDescriptor?
+        let number: CInt
         switch rule.place {
-        case .open(let open): file = open
+        case .number(let inherited): number = inherited
         case .path(let path):
-            do throws(SystemError) { file = try .open(path, FileDescriptor.pathOnly) } catch {
+            do throws(SystemError) {
+                let file = try FileDescriptor.open(path, FileDescriptor.pathOnly)
+                isDirectory = try file.status().kind == .directory
+                number = file.number
+                opened = file
+            } catch {
                 if error.errno == ENOENT || error.errno == ENOTDIR { return }
                 throw error
             }
         }
+        defer { withExtendedLifetime(opened) {} }
         let result = glovebox_landlock_allow(
             set.number,
-            file.number,
-            try file.status().kind == .directory ? 1 : 0,
+            number,
+            isDirectory ? 1 : 0,
             rule.executes ? 1 : 0,
             rule.writes ? 1 : 0,
             version
         )
-        guard result == 0 else { throw .last("landlock_add_rule", file.path) }
+        guard result == 0 else {
+            throw .last("landlock_add_rule", opened?.path ?? "descriptor \(number)")
+        }
     }
 }

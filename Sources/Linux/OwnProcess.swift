@@ -40,6 +40,11 @@ package enum OwnProcess {
         return unsafe String(validatingCString: value)
     }
 
+    /// Those of `names` that its environment has, as `NAME=value`.
+    package static func variables(_ names: [String]) -> [String] {
+        names.compactMap { name in variable(name).map { "\(name)=\($0)" } }
+    }
+
     /// Has the kernel kill it when `parent` ends; throws ESRCH where that has happened.
     ///
     /// A change of user undoes it. It is the end of the parent's *thread* that counts.

@@ -37,3 +37,6 @@ package func waitForAny(
 package func deadline(inSeconds seconds: Double) -> UInt64 {
     monotonicNanoseconds() + UInt64(max(0, seconds) * 1_000_000_000)
 }
+
+/// Lets the calling thread rest.
+package func pauseThread(seconds: Double) { usleep(useconds_t(max(0, seconds) * 1_000_000)) }

@@ -142,6 +142,22 @@ package final class NBDSource: BlockSource {
         return .computed(layer: max(0, depth - 1))
     }
 
+    /// Whether the server still answers a request in time, be it with an error.
+    package func answers() -> Bool {
+        guard byteCount > 0 else { return true }
+        do throws(DiskError) {
+            let connection = try take(at: 0)
+            defer { put(connection) }
+            let count = Int(min(facts.alignment, byteCount))
+            _ = try? Array(count: count) { span throws(DiskError) in
+                try read(connection, into: &span, at: 0)
+            }
+            return !connection.isBroken
+        } catch {
+            return false
+        }
+    }
+
     // MARK: Connections
 
     private enum Turn {

@@ -1,9 +1,38 @@
-internal import EngineProtocol
-internal import GuestfsEngine
 internal import Linux
-internal import NBDClient
 
+/// The program beside `glovebox` that holds what must not be part of it: foreign libraries, and
+/// processes that have to be cleaned up after.
+///
+/// It is started by `glovebox`, in one of its roles, and is of no use by itself.
 @main
 struct GloveboxEngine {
-    static func main() {}
+    static func main() {
+        let arguments = Program.arguments.map { String(decoding: $0, as: UTF8.self) }
+        do throws(EngineFailure) {
+            switch arguments.first {
+            case "guardian": try GuardianRole.run()
+            case "export": try ExportRole.run(Array(arguments.dropFirst()))
+            default:
+                throw EngineFailure("glovebox-engine is started by glovebox, not by hand.", code: 2)
+            }
+        } catch {
+            try? StandardStream.error.write([UInt8]("glovebox-engine: \(error.message)\n".utf8))
+            Program.exit(error.code)
+        }
+    }
+}
+
+/// Why a role cannot go on.
+struct EngineFailure: Error {
+    /// A sentence.
+    let message: String
+    /// The exit code.
+    let code: Int32
+
+    init(_ message: String, code: Int32 = 1) {
+        self.message = message
+        self.code = code
+    }
+
+    init(_ error: SystemError) { self.init("\(error).") }
 }
