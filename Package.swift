@@ -105,6 +105,12 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "engine-driver",
+            dependencies: ["Casework", "EngineProtocol", "Linux"],
+            path: "Tests/EngineDriver",
+            swiftSettings: strict
+        ),
         .target(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],
