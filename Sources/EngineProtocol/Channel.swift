@@ -34,8 +34,8 @@ package final class Channel: Sendable {
         return try receive(count: length, deadline, isFirst: false)
     }
 
-    /// Lets the other side find the end of the conversation; receiving goes on.
-    package func endSending() { _ = shutdown(descriptor.number, CInt(SHUT_WR)) }
+    /// Ends the conversation for both sides, also for a thread that waits for a message.
+    package func end() { _ = shutdown(descriptor.number, CInt(SHUT_RDWR)) }
 
     private func sendAll(_ bytes: [UInt8]) throws(SystemError) {
         var sent = 0

@@ -20,7 +20,10 @@ enum ExportRole {
         let dropped = arguments.first == droppedMark
         if dropped { arguments.removeFirst() }
         guard arguments.count >= 2, let parent = Int32(arguments[0]) else {
-            throw EngineFailure("An export needs its parent and the formats of its layers.", code: 2)
+            throw EngineFailure(
+                "An export needs its parent and the formats of its layers.",
+                code: 2
+            )
         }
         let layers = arguments.dropFirst().compactMap(LayerFormat.init(name:))
         guard layers.count == arguments.count - 1, layers.count <= GuardianRequest.layersMax else {

@@ -4,8 +4,8 @@ import Linux
 
 /// A front process for tests: serves the disks that its arguments name, until it is told to end.
 ///
-/// Arguments: `--engine PATH`, then `raw:PATH` or `qcow2:PATH` for each disk. It prints a line of
-/// JSON when all is ready, does what the lines on its standard input say (`worker`, `end`), and ends
+/// Arguments: `--engine PATH`, `--pause` for a line of input to wait for once the disks are checked,
+/// then `raw:PATH` or `qcow2:PATH` for each disk. It prints a line of JSON when all is ready, does what the lines on its standard input say (`worker`, `end`), and ends
 /// with 5 and a sentence when the engine fails.
 @main
 struct EngineDriver {
@@ -25,11 +25,17 @@ struct EngineDriver {
             options.program = arguments[1]
             arguments.removeFirst(2)
         }
+        let pauses = arguments.first == "--pause"
+        if pauses { arguments.removeFirst() }
         var disks: [AttachedDisk] = []
         for argument in arguments { disks.append(try attached(argument)) }
         say(#"{"attached":true}"#)
+        let input = FileDescriptor.inherited(0, "standard input")
+        if pauses { _ = try? input.readSome(100) }
         let session = try EngineSession(serving: disks, options: options)
-        let exports = session.exports.map { #"{"socket":"\#($0.socket)","bytes":\#($0.byteCount)}"# }
+        let exports = session.exports.map {
+            #"{"socket":"\#($0.socket)","bytes":\#($0.byteCount)}"#
+        }
         let warnings = session.warnings.map { #""\#($0)""# }
         say(
             """
@@ -38,7 +44,7 @@ struct EngineDriver {
             "warnings":[\(warnings.joined(separator: ","))]}
             """
         )
-        try obey(session)
+        try obey(session, input)
     }
 
     private static func attached(_ argument: String) throws(GloveboxError) -> AttachedDisk {
@@ -53,8 +59,10 @@ struct EngineDriver {
         }
     }
 
-    private static func obey(_ session: EngineSession) throws(GloveboxError) {
-        let input = FileDescriptor.inherited(0, "standard input")
+    private static func obey(
+        _ session: EngineSession,
+        _ input: FileDescriptor
+    ) throws(GloveboxError) {
         var worker: Channel?
         while true {
             if let failure = session.failure() { throw failure }

@@ -35,7 +35,7 @@ static int reset_signals(void) {
     struct sigaction standard;
     memset(&standard, 0, sizeof standard);
     standard.sa_handler = SIG_DFL;
-    // SIGKILL, SIGSTOP and the C library's own two refuse, and are at their default anyway.
+    // SIGKILL, SIGSTOP and the C library's own two refuse, which does not matter.
     for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &standard, NULL);
     sigset_t none;
     sigemptyset(&none);

@@ -17,7 +17,8 @@ package enum EngineProgram {
             }
             let directory = own.split(separator: "/").dropLast()
             places = [
-                "/" + (directory.dropLast() + ["libexec", "glovebox", Self.name[...]])
+                "/"
+                    + (directory.dropLast() + ["libexec", "glovebox", Self.name[...]])
                     .joined(separator: "/"),
                 "/" + (directory + [Self.name[...]]).joined(separator: "/"),
             ]

@@ -116,7 +116,8 @@ package final class EngineSession: Sendable {
                 "The engine serves \(GuardianRequest.disksMax) disks at once, not \(disks.count)."
             )
         }
-        guard disks.allSatisfy({ $0.hostFiles.count == $0.layers.count && !$0.layers.isEmpty }) else {
+        guard disks.allSatisfy({ $0.hostFiles.count == $0.layers.count && !$0.layers.isEmpty })
+        else {
             throw GloveboxError(.unreadable, "The engine serves disks in files only.")
         }
         return disks.map { $0.layers.map { $0.format == .qcow2 ? .qcow2 : .raw } }

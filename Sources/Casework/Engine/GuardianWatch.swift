@@ -45,7 +45,7 @@ final class GuardianWatch: Sendable {
     /// Asks for the end, and waits until nothing is left.
     func end() {
         state.update { $0.isEnding = true }
-        channel.endSending()
+        channel.end()
         state.wait { $0.isOver ? () : nil }
     }
 
@@ -134,7 +134,7 @@ final class GuardianWatch: Sendable {
 
     /// Sees to it that nothing is left, whether or not the guardian has done so.
     private func cleanUp() {
-        channel.endSending()
+        channel.end()
         if !guardian.waitUntilEnded(deadline: deadline(inSeconds: Self.endSeconds)) {
             guardian.kill()
             _ = guardian.waitUntilEnded(deadline: nil)
@@ -161,9 +161,11 @@ final class GuardianWatch: Sendable {
 /// Texts from processes that read disks.
 private enum GuestText {
     static func plain(_ text: String) -> String {
-        String(text.unicodeScalars.prefix(2_000).map { scalar -> Character in
-            scalar.value < 0x20 || scalar.value == 0x7F || (0x80..<0xA0).contains(scalar.value)
-                ? "?" : Character(scalar)
-        })
+        String(
+            text.unicodeScalars.prefix(2_000).map { scalar -> Character in
+                scalar.value < 0x20 || scalar.value == 0x7F || (0x80..<0xA0).contains(scalar.value)
+                    ? "?" : Character(scalar)
+            }
+        )
     }
 }
