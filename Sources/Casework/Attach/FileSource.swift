@@ -47,8 +47,9 @@ package struct FileSource: BlockSource {
     /// All of it stands in the file.
     package func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
         try checkRange(offset, 1)
+        guard limit > 0 else { throw DiskError(.truncated, name, at: offset, "no bytes wanted") }
         return BlockRun(
-            length: max(1, min(limit, byteCount - offset)),
+            length: min(limit, byteCount - offset),
             origin: .file(layer: 0, offset: offset)
         )
     }

@@ -19,6 +19,7 @@ public struct MemorySource: BlockSource {
     /// All of it counts as computed.
     public func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
         try checkRange(offset, 1)
+        guard limit > 0 else { throw DiskError(.truncated, "disk", at: offset, "no bytes wanted") }
         return BlockRun(length: min(limit, byteCount - offset), origin: .computed(layer: 0))
     }
 }
