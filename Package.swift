@@ -105,6 +105,12 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "engine-driver",
+            dependencies: ["Casework", "EngineProtocol", "Linux"],
+            path: "Tests/EngineDriver",
+            swiftSettings: strict
+        ),
         .target(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],
@@ -120,6 +126,12 @@ let package = Package(
         .testTarget(
             name: "DiskFormatsTests",
             dependencies: ["DiskFormats", "TestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "NBDClientTests",
+            dependencies: ["NBDClient", "DiskFormats", "TestSupport"],
+            exclude: ["hostile_server.py"],
             swiftSettings: strict
         ),
         .testTarget(

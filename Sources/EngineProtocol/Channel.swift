@@ -34,6 +34,9 @@ package final class Channel: Sendable {
         return try receive(count: length, deadline, isFirst: false)
     }
 
+    /// Ends the conversation for both sides, also for a thread that waits for a message.
+    package func end() { _ = shutdown(descriptor.number, CInt(SHUT_RDWR)) }
+
     private func sendAll(_ bytes: [UInt8]) throws(SystemError) {
         var sent = 0
         while sent < bytes.count {

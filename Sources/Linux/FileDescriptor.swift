@@ -118,6 +118,11 @@ extension FileDescriptor {
         return FileDescriptor(adopting: opened, path: path ?? self.path, faults: faults)
     }
 
+    /// Opens a directory to work in.
+    package static func openDirectory(_ path: String) throws(SystemError) -> FileDescriptor {
+        try open(path, O_RDONLY | O_DIRECTORY)
+    }
+
     private static func refuseNUL(in path: String) throws(SystemError) {
         guard !path.utf8.contains(0) else {
             throw SystemError(call: "open", path: path, errno: EINVAL)

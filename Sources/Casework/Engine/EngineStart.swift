@@ -1,4 +1,4 @@
-internal import Linux
+internal import EngineProtocol
 
 /// Where commands get what starts the engine.
 package enum EngineStart {
@@ -7,7 +7,29 @@ package enum EngineStart {
         path: String?,
         isNeeded: Bool
     ) throws(GloveboxError) -> (any EngineLauncher)? {
-        guard isNeeded || path != nil else { return nil }
-        throw GloveboxError(.unreadable, "This build of glovebox has no engine.")
+        do throws(GloveboxError) {
+            return SessionLauncher(program: try EngineProgram.find(path))
+        } catch {
+            if isNeeded || path != nil { throw error }
+            return nil
+        }
+    }
+}
+
+/// Starts the engine by a guardian.
+private struct SessionLauncher: EngineLauncher {
+    let program: String
+
+    func start(_ disks: [AttachedDisk]) throws(GloveboxError) -> EngineProcesses {
+        let session = try EngineSession(
+            serving: disks,
+            options: EngineSession.Options(program: program)
+        )
+        return EngineProcesses(
+            channel: try session.startWorker(),
+            sockets: session.exports.map(\.socket),
+            directory: session.directory,
+            owner: session
+        )
     }
 }

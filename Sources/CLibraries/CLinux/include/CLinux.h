@@ -4,6 +4,7 @@
 // System calls that Swift cannot import: variadic ones, those without a libc function, and macros.
 // Each returns what the call returns; -1 leaves the reason in errno.
 
+#include "CLinuxProcess.h"
 #include "CLinuxTree.h"
 
 #include <fcntl.h>

@@ -1,0 +1,102 @@
+internal import CLinux
+internal import Glibc
+
+extension FileDescriptor {
+    /// Removes the directory at `path`, which is ours alone, with all in it.
+    ///
+    /// No symbolic link is followed, nor any mount point passed. Throws where `path` is not a
+    /// directory of ours with mode 0700, or where something in it could not be removed; no error
+    /// where there is nothing at `path`.
+    package static func removeOwnDirectory(at path: String) throws(SystemError) {
+        let parts = path.split(separator: "/")
+        guard path.hasPrefix("/"), let name = parts.last, name != ".", name != ".." else {
+            throw SystemError(call: "rmdir", path: path, errno: EINVAL)
+        }
+        let above = try open(
+            "/" + parts.dropLast().joined(separator: "/"),
+            pathOnly | O_DIRECTORY
+        )
+        let last = [UInt8](name.utf8)
+        do throws(SystemError) {
+            let directory = try above.openForRemoval(last)
+            let status = try directory.status()
+            guard status.userID == geteuid(), status.permissions == 0o700 else {
+                throw SystemError(call: "rmdir", path: path, errno: EPERM)
+            }
+            try directory.removeContent(depth: 0)
+            try above.removeName(last, isDirectory: true)
+        } catch {
+            if error.errno != ENOENT { throw error }
+        }
+    }
+
+    private static let depthMax = 64
+
+    private func openForRemoval(_ name: [UInt8]) throws(SystemError) -> FileDescriptor {
+        try open(
+            name,
+            O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+            resolve: [.beneath, .noSymbolicLinks, .noMagicLinks, .noMountPoints],
+            describedAs: String(decoding: name, as: UTF8.self)
+        )
+    }
+
+    private func removeContent(depth: Int) throws(SystemError) {
+        guard depth < Self.depthMax else {
+            throw SystemError(call: "rmdir", path: path, errno: ELOOP)
+        }
+        var failure: SystemError?
+        for name in try namesForRemoval() {
+            do throws(SystemError) {
+                try remove(name, depth: depth)
+            } catch {
+                if error.errno != ENOENT { failure = error }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func remove(_ name: [UInt8], depth: Int) throws(SystemError) {
+        do throws(SystemError) {
+            try removeName(name, isDirectory: false)
+        } catch {
+            guard error.errno == EISDIR else { throw error }
+            let directory = try openForRemoval(name)
+            try directory.removeContent(depth: depth + 1)
+            try removeName(name, isDirectory: true)
+        }
+    }
+
+    private func removeName(_ name: [UInt8], isDirectory: Bool) throws(SystemError) {
+        let terminated = name.map { CChar(bitPattern: $0) } + [0]
+        let flags = isDirectory ? CInt(AT_REMOVEDIR) : 0
+        guard retrying({ unsafe unlinkat(number, terminated, flags) }) == 0 else {
+            throw .last("unlinkat", "\(path)/\(String(decoding: name, as: UTF8.self))")
+        }
+    }
+
+    /// The names in this directory, as bytes.
+    private func namesForRemoval() throws(SystemError) -> [[UInt8]] {
+        let copy = retrying { dup(number) }
+        guard copy >= 0 else { throw .last("dup", path) }
+        guard let stream = unsafe fdopendir(copy) else {
+            let error = SystemError.last("fdopendir", path)
+            _ = Glibc.close(copy)
+            throw error
+        }
+        defer { _ = unsafe closedir(stream) }
+        unsafe rewinddir(stream)
+        var names: [[UInt8]] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                guard errno == 0 else { throw .last("readdir", path) }
+                return names
+            }
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe Array(bytes.prefix { $0 != 0 })
+            }
+            if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A server of somebody else's at a socket of its own, ended with the value.
+final class NBDServer: Sendable {
+    static let hasQEMU = FileManager.default.isExecutableFile(atPath: "/usr/bin/qemu-nbd")
+    static let hasNBDKit = FileManager.default.isExecutableFile(atPath: "/usr/bin/nbdkit")
+
+    let socket: String
+    private let directory: String
+    private let process: Process
+
+    /// Starts `program`; in its arguments SOCKET and IMAGE stand for those paths.
+    init(_ program: String, _ arguments: [String], content: [UInt8]) throws {
+        directory = FileManager.default.temporaryDirectory.path + "/glovebox-nbd-\(UUID())"
+        try FileManager.default.createDirectory(
+            atPath: directory,
+            withIntermediateDirectories: true
+        )
+        socket = "\(directory)/socket"
+        let image = "\(directory)/image"
+        try Data(content).write(to: URL(fileURLWithPath: image))
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments.map {
+            $0.replacingOccurrences(of: "SOCKET", with: socket)
+                .replacingOccurrences(of: "IMAGE", with: image)
+        }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        for _ in 0..<1_000 where !FileManager.default.fileExists(atPath: socket) {
+            usleep(10_000)
+        }
+        // Between bind and listen a client would be turned away.
+        usleep(50_000)
+    }
+
+    deinit {
+        // Not SIGTERM: nbdkit then waits for its clients, which may be ourselves.
+        kill()
+        process.waitUntilExit()
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// qemu-nbd with the options that we use.
+    static func qemu(_ content: [UInt8]) throws -> NBDServer {
+        let description = """
+            json:{"driver":"raw","file":{"driver":"file","filename":"IMAGE"}}
+            """
+        return try NBDServer(
+            "/usr/bin/qemu-nbd",
+            ["-r", "-t", "-e", "0", "-A", "-k", "SOCKET", description],
+            content: content
+        )
+    }
+
+    /// The server that breaks one promise.
+    static func hostile(_ mode: String, _ content: [UInt8]) throws -> NBDServer {
+        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("hostile_server.py").path
+        return try NBDServer(
+            "/usr/bin/python3",
+            [script, "SOCKET", "IMAGE", mode],
+            content: content
+        )
+    }
+
+    func kill() { Glibc.kill(process.processIdentifier, SIGKILL) }
+}
