@@ -137,7 +137,8 @@ let package = Package(
         .testTarget(
             name: "CaseworkTests",
             dependencies: [
-                "Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile", "TestSupport",
+                "Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile", "EngineProtocol",
+                "TestSupport",
             ],
             swiftSettings: strict
         ),
