@@ -298,6 +298,17 @@ def test_a_signal_to_the_guardian_changes_nothing(front, disk):
     assert one.end() == (0, "")
 
 
+if support.SOAK:
+    # A server has a minute to answer.
+    def test_a_server_that_hangs_is_noticed(front, disk):
+        one = front(f"raw:{disk}")
+        one.ready()
+        os.kill(one.helper("qemu-nbd"), signal.SIGSTOP)
+        code, error = one.finish(seconds=90)
+        assert code == DAMAGED and "has not answered" in error, (code, error)
+        one.nothing_is_left()
+
+
 def test_the_worker_is_started_on_request_and_its_end_is_told(front, disk):
     one = front(f"raw:{disk}")
     one.ready()
