@@ -6,7 +6,7 @@ package enum EngineRemains {
     /// for root is in /tmp whatever it is told.
     package static let socketsLink = "libguestfs-sockets"
 
-    /// Removes the directory, which need not exist. For when all that used it has ended.
+    /// Removes the directory, which need not exist; for when all that used it has ended.
     package static func remove(_ directory: String) throws(SystemError) {
         if let sockets = try? FileDescriptor.linkTarget("\(directory)/\(socketsLink)"),
             isLibguestfsDirectory(sockets)

@@ -148,8 +148,9 @@ package struct BlockSourceConformance: Sendable {
     }
 }
 
-/// Whether `bytes` stand in `content` from `start` on. The C library's comparison, since a debug
-/// build takes seconds for what tests compare byte by byte.
+/// Whether `bytes` stand in `content` from `start` on.
+///
+/// The C library's comparison: a debug build takes seconds for what is compared byte by byte.
 private func isSame(_ bytes: [UInt8], _ content: [UInt8], from start: Int) -> Bool {
     guard start + bytes.count <= content.count else { return false }
     return unsafe bytes.withUnsafeBytes { bytes in
