@@ -6,7 +6,7 @@ SCRIPTS := Scripts
 # Found when a recipe first needs it, not when make starts.
 FIND_SWIFT = swift=$$($(SCRIPTS)/find-swift)
 PYTHON ?= /usr/bin/python3
-RELEASE = .build/release/glovebox
+RELEASE = .build/release
 FORMATTED = Package.swift Sources Tests Examples Fuzz
 SECONDS_EACH ?= 10
 export SWIFT
@@ -20,8 +20,8 @@ help: ## print this list
 
 all: build ## the same as build
 
-build: ## build the release program, .build/release/glovebox
-	@$(SCRIPTS)/install-packages build
+build: ## build the release programs, .build/release/glovebox and glovebox-engine
+	@$(SCRIPTS)/install-packages build engine
 	@$(SCRIPTS)/build-release
 
 demo: ## make a broken instance, look into it, take files out
@@ -39,13 +39,18 @@ format-check: ## fail where a Swift source is not formatted
 	@$(FIND_SWIFT) && "$$swift" format lint --strict -r -p $(wildcard $(FORMATTED))
 	@echo "format-check: all sources are formatted"
 
-install: ## install the program (as root, what `make build` made)
-	@test -x $(RELEASE) || $(MAKE) --no-print-directory build
-	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 0755 $(RELEASE) "$(DESTDIR)$(PREFIX)/bin/glovebox"
+install: ## install the programs (as root, what `make build` made)
+	@test -x $(RELEASE)/glovebox -a -x $(RELEASE)/glovebox-engine || \
+		$(MAKE) --no-print-directory build
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/libexec/glovebox"
+	install -m 0755 $(RELEASE)/glovebox "$(DESTDIR)$(PREFIX)/bin/glovebox"
+	install -m 0755 $(RELEASE)/glovebox-engine \
+		"$(DESTDIR)$(PREFIX)/libexec/glovebox/glovebox-engine"
 
 uninstall: ## remove what `make install` installed
-	rm -f "$(DESTDIR)$(PREFIX)/bin/glovebox"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/glovebox" \
+		"$(DESTDIR)$(PREFIX)/libexec/glovebox/glovebox-engine"
+	-rmdir "$(DESTDIR)$(PREFIX)/libexec/glovebox" 2>/dev/null
 
 soak: build ## the tests that take long: every truncation, many more random corruptions
 	@$(SCRIPTS)/install-packages test

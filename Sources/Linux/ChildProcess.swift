@@ -111,7 +111,9 @@ package final class ChildProcess: Sendable {
     /// Kills it; no error where it has ended.
     package func kill() { _ = glovebox_pidfd_signal(descriptor.number, SIGKILL) }
 
-    /// How it ended, or nil while it runs. To be asked until it answers, and not again.
+    /// How it ended, or nil while it runs.
+    ///
+    /// To be asked until it answers, and not again.
     package func ending() -> Ending? {
         var status: CInt = 0
         switch unsafe glovebox_pidfd_reap(descriptor.number, &status) {

@@ -24,14 +24,7 @@ package enum OwnProcess {
 
     /// The path of its program, free of symbolic links.
     package static func program() throws(SystemError) -> String {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
-        guard count >= 0 else { throw .last("readlink", "/proc/self/exe") }
-        let bytes = buffer[..<count].map { UInt8(bitPattern: $0) }
-        guard let path = String(validating: bytes, as: UTF8.self) else {
-            throw SystemError(call: "readlink", path: "/proc/self/exe", errno: EILSEQ)
-        }
-        return path
+        try FileDescriptor.linkTarget("/proc/self/exe")
     }
 
     /// A variable of its environment; nil where it is not set, or not UTF-8.

@@ -5,8 +5,8 @@ extension FileDescriptor {
     /// Removes the directory at `path`, which is ours alone, with all in it.
     ///
     /// No symbolic link is followed, nor any mount point passed. Throws where `path` is not a
-    /// directory of ours with mode 0700, or where something in it could not be removed; no error
-    /// where there is nothing at `path`.
+    /// directory of ours that nobody else can write to, or where something in it could not be
+    /// removed; no error where there is nothing at `path`.
     package static func removeOwnDirectory(at path: String) throws(SystemError) {
         let parts = path.split(separator: "/")
         guard path.hasPrefix("/"), let name = parts.last, name != ".", name != ".." else {
@@ -20,7 +20,7 @@ extension FileDescriptor {
         do throws(SystemError) {
             let directory = try above.openForRemoval(last)
             let status = try directory.status()
-            guard status.userID == geteuid(), status.permissions == 0o700 else {
+            guard status.userID == geteuid(), status.permissions & 0o022 == 0 else {
                 throw SystemError(call: "rmdir", path: path, errno: EPERM)
             }
             try directory.removeContent(depth: 0)
@@ -28,6 +28,18 @@ extension FileDescriptor {
         } catch {
             if error.errno != ENOENT { throw error }
         }
+    }
+
+    /// Where the symbolic link at `path` leads.
+    package static func linkTarget(_ path: String) throws(SystemError) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink(path, &buffer, buffer.count)
+        guard count >= 0 else { throw .last("readlink", path) }
+        let bytes = buffer[..<count].map { UInt8(bitPattern: $0) }
+        guard count < buffer.count, let target = String(validating: bytes, as: UTF8.self) else {
+            throw SystemError(call: "readlink", path: path, errno: EILSEQ)
+        }
+        return target
     }
 
     private static let depthMax = 64

@@ -149,24 +149,25 @@ final class NBDConnection: @unchecked Sendable {
             throw error
         }
         let end = deadline(inSeconds: timeoutSeconds)
-        do throws(NBDError) {
-            while true {
-                switch unsafe nbd_aio_command_completed(handle.pointer, UInt64(cookie)) {
-                case 1: return
-                case 0: break
-                default:
-                    let error = NBDError.last()
-                    noticeTheEnd()
-                    throw error
-                }
+        while true {
+            switch unsafe nbd_aio_command_completed(handle.pointer, UInt64(cookie)) {
+            case 1: return
+            case 0: break
+            default:
+                let error = NBDError.last()
+                noticeTheEnd()
+                throw error
+            }
+            do throws(NBDError) {
                 guard !hasEnded else {
                     throw NBDError(errno: ECONNRESET, message: "the server has gone")
                 }
                 try unsafe Self.advance(handle.pointer, deadline: end, what)
+            } catch {
+                // The answer is still owed.
+                isBroken = true
+                throw error
             }
-        } catch {
-            if error.errno == ETIMEDOUT || hasEnded { isBroken = true }
-            throw error
         }
     }
 

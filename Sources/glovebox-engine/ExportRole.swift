@@ -8,7 +8,7 @@ internal import Linux
 /// itself first. As root it first becomes, through setpriv(1), a user of no importance that may
 /// read files, and nothing else; QEMU opens each file anew, which has to be allowed.
 enum ExportRole {
-    /// Nobody. Not QEMU's own user: that one owns the disks of all other instances.
+    // Nobody, and not QEMU's own user: that one owns the disks of all other instances.
     private static let user = "65534"
     private static let droppedMark = "dropped"
 

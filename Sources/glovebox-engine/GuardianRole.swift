@@ -49,6 +49,6 @@ enum GuardianRole {
         let end = deadline(inSeconds: 4)
         _ = try? ProcessTable.endSession(of: OwnProcess.processID, deadline: end)
         // The front tries once more, should this fail.
-        try? FileDescriptor.removeOwnDirectory(at: directory)
+        try? EngineRemains.remove(directory)
     }
 }

@@ -18,9 +18,7 @@ import Testing
             let count = buffer.byteCount
             // A span cannot be captured together with the buffer that it fills.
             let copy = try cache.withBytes(at: offset, count: count) { span throws(DiskError) in
-                (0..<count).map {
-                    unsafe span.unsafeLoadUnaligned(fromByteOffset: $0, as: UInt8.self)
-                }
+                unsafe span.withUnsafeBytes { unsafe [UInt8]($0) }
             }
             let span = copy.span
             buffer.copy(span.raw, to: 0)

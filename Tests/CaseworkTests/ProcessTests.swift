@@ -255,7 +255,7 @@ import Testing
         let own = try Self.made()
         defer { try? FileManager.default.removeItem(atPath: own) }
         try Data("x".utf8).write(to: URL(fileURLWithPath: "\(own)/file"))
-        try FileDescriptor.openDirectory(own).setPermissions(0o755)
+        try FileDescriptor.openDirectory(own).setPermissions(0o770)
         #expect(throws: SystemError.self) { try FileDescriptor.removeOwnDirectory(at: own) }
         try FileDescriptor.openDirectory(own).setPermissions(0o700)
         try FileManager.default.createSymbolicLink(

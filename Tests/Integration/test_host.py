@@ -95,12 +95,15 @@ def test_what_is_installed_already_is_left_alone():
 
 
 def test_make_installs_and_uninstalls(tmp_path):
-    if GLOVEBOX != str(ROOT / ".build/release/glovebox"):
+    release = ROOT / ".build/release"
+    if GLOVEBOX != str(release / "glovebox") or not (release / "glovebox-engine").exists():
         # What is installed is what stands at the usual place.
         return
     where = ["-C", ROOT, f"DESTDIR={tmp_path}", "PREFIX=/usr"]
     tool("make", "install", *where)
     assert tool(tmp_path / "usr/bin/glovebox", "--version") == ok("--version").out
+    engine = tmp_path / "usr/libexec/glovebox/glovebox-engine"
+    assert b"not by hand" in subprocess.run([engine], capture_output=True).stderr
     tool("make", "uninstall", *where)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

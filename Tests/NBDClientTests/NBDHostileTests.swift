@@ -81,6 +81,13 @@ import Testing
         #expect(try source.bytes(at: 0, count: 10) == Array(Self.content[..<10]))
     }
 
+    @Test func `a connection that owes an answer is used for nothing else`() throws {
+        let server = try NBDServer.hostile("late", Self.content)
+        let source = try Self.open(server)
+        #expect(throws: DiskError.self) { try source.bytes(at: 0, count: 8_192) }
+        #expect(try source.bytes(at: 4_096, count: 8_192) == Array(Self.content[4_096..<12_288]))
+    }
+
     @Test func `a server that is killed is an error for every reader, and soon`() throws {
         let server = try NBDServer.qemu(Self.content)
         let source = try Self.open(server)

@@ -102,6 +102,8 @@ def read(client, structured, cookie, offset, count):
         os._exit(0)
     if MODE == "hangs":
         time.sleep(60)
+    if MODE == "late" and first_read.acquire(blocking=False):
+        time.sleep(4)
     if MODE == "wrong-cookie":
         cookie ^= 0xFF
     if MODE == "nonsense":
@@ -169,6 +171,7 @@ def serve(client):
         client.close()
 
 
+first_read = threading.Lock()
 server = socket.socket(socket.AF_UNIX)
 server.bind(SOCKET)
 server.listen()

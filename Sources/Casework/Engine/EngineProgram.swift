@@ -4,8 +4,10 @@ internal import Linux
 package enum EngineProgram {
     private static let name = "glovebox-engine"
 
-    /// The path of the engine: `explicit` where it is given, else what was installed with this
-    /// program, else what lies beside it, as in a build folder. PATH has no say in it.
+    /// The path of the engine, which is executable.
+    ///
+    /// `explicit` where it is given, else what was installed with this program, else what lies beside
+    /// it, as in a build folder. PATH has no say in it.
     package static func find(_ explicit: String?) throws(GloveboxError) -> String {
         let places: [String]
         if let explicit {

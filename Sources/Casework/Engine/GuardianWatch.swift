@@ -146,7 +146,7 @@ final class GuardianWatch: Sendable {
         )
         let ending = guardian.ending() ?? .unknown
         var left: SystemError?
-        do throws(SystemError) { try FileDescriptor.removeOwnDirectory(at: directory) } catch {
+        do throws(SystemError) { try EngineRemains.remove(directory) } catch {
             left = error
         }
         state.update { state in
