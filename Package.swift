@@ -68,8 +68,13 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "Checkers",
+            dependencies: ["DiskFormats", "EngineProtocol"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "GuestfsEngine",
-            dependencies: ["CGuestfs", "EngineProtocol", "DiskFormats", "Linux"],
+            dependencies: ["CGuestfs", "Checkers", "EngineProtocol", "DiskFormats", "Linux"],
             swiftSettings: strict
         ),
         .executableTarget(

@@ -3,8 +3,8 @@
 import os
 import re
 
-from tools import (crc32c, flip, identity, image, mounted, read, run, sparse, tree, u32, write,
-                   copy)
+from tools import (copy, crc32c, flip, identity, image, mounted, read, run, sparse, tree, u32,
+                   write)
 
 SUPERBLOCK = 65536
 

@@ -2,7 +2,7 @@
 
 import os
 
-from tools import copy, crash, flip, identity, image, mounted, read, run, sparse, tree, write
+from tools import crash, flip, identity, image, read, run, sparse, tree, write
 
 BLOCK = 4096
 
@@ -34,11 +34,6 @@ def inode_place(path, number):
     said = run("debugfs", "-R", f"imap <{number}>", path)
     block, offset = said.split("located at block ")[1].split(", offset ")
     return int(block) * BLOCK + int(offset, 16)
-
-
-def group_table(path):
-    """Where the group descriptors begin."""
-    return BLOCK
 
 
 def churn(root):
@@ -133,7 +128,7 @@ def ext4_error_flag(path):
 @image("damaged")
 def ext4_inode_size(path):
     modern(path)
-    debugfs(path, "set_inode_field /etc/hosts size 999999999")
+    debugfs(path, "set_inode_field /data size 100")
 
 
 @image("damaged")
@@ -184,7 +179,6 @@ def ext4_unattached(path):
 def ext4_block_claimed_twice(path):
     modern(path)
     block = block_of(path, "/home/file-100")
-    debugfs(path, f"set_inode_field /etc/hosts block[0] {block}") if False else None
     debugfs(path, "set_inode_field /etc/hosts flags 0",
             f"set_inode_field /etc/hosts block[0] {block}",
             *(f"set_inode_field /etc/hosts block[{n}] 0" for n in range(1, 12)),
@@ -208,7 +202,7 @@ def ext4_superblock_field(path):
 @image("damaged")
 def ext4_group_descriptor(path):
     modern(path, size=256)
-    write(path, group_table(path), b"\xff" * 64)
+    write(path, BLOCK, b"\xff" * 64)
 
 
 @image("damaged")
@@ -231,22 +225,24 @@ def ext4_journal_superblock(path):
 
 @image("damaged")
 def ext4_dirty_and_damaged(path):
+    """The damage is where the journal has nothing newer."""
     crash(modern(path), churn)
-    block = block_of(path, "/data")
-    debugfs(path, f"freeb {block} 200") if False else None
+    write(path, block_of(path, "/lost+found") * BLOCK, b"\xa5" * 512)
+
+
+@image("clean after replay")
+def ext4_dirty_damage_in_journal(path):
+    """What was damaged, the journal holds anew: the replay puts it right."""
+    crash(modern(path), churn)
     number = int(run("debugfs", "-R", "stat /soft", path).split("Inode: ")[1].split()[0])
     flip(path, inode_place(path, number) + 4)
 
 
 @image("damaged")
 def ext4_dirty_journal_damaged(path):
-    """Dirty, and the log itself cannot be read: nothing can replay it."""
+    """Dirty, and the log itself is not what was written: its superblock has a wrong checksum."""
     crash(modern(path), churn)
-    start = block_of(path, "<8>")
-    for block in range(1, 60):
-        place = (start + block) * BLOCK
-        if read(path, place, 4) == b"\xc0\x3b\x39\x98":
-            write(path, place + 16, b"\x5a" * 200)
+    flip(path, block_of(path, "<8>") * BLOCK + 0xFC)
 
 
 @image("too new")

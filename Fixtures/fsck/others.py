@@ -1,8 +1,6 @@
 """What no checker here can judge: NTFS, swap, LUKS, read-only formats, nothing at all."""
 
-import shutil
-
-from tools import flip, identity, image, read, run, sparse, tree, write
+from tools import identity, image, read, run, sparse, tree, write
 
 CLUSTER = 4096
 
@@ -14,13 +12,15 @@ def ntfs(path):
 
 
 def volume_flags(path):
-    """Where $VOLUME_INFORMATION (type 0x70) of $Volume, MFT record 3, keeps its flags."""
-    boot = read(path, 0, 512)
-    record = int.from_bytes(boot[48:56], "little") * CLUSTER + 3 * 1024
-    at = record + int.from_bytes(read(path, record + 20, 2), "little")
-    while int.from_bytes(read(path, at, 4), "little") != 0x70:
-        at += int.from_bytes(read(path, at + 4, 4), "little")
-    return at + int.from_bytes(read(path, at + 20, 2), "little") + 10
+    """Where $VOLUME_INFORMATION (type 0x70) of $Volume, record 3 of the MFT and of its mirror,
+    keeps the flags."""
+    boot = read(path, 0, 64)
+    for table in (48, 56):
+        record = int.from_bytes(boot[table:table + 8], "little") * CLUSTER + 3 * 1024
+        at = record + int.from_bytes(read(path, record + 20, 2), "little")
+        while int.from_bytes(read(path, at, 4), "little") != 0x70:
+            at += int.from_bytes(read(path, at + 4, 4), "little")
+        yield at + int.from_bytes(read(path, at + 20, 2), "little") + 10
 
 
 @image("not checkable")
@@ -31,7 +31,8 @@ def ntfs_clean(path):
 @image("not checkable")
 def ntfs_dirty(path):
     ntfs(path)
-    write(path, volume_flags(path), b"\x01\x00")
+    for place in volume_flags(path):
+        write(path, place, b"\x01\x00")
 
 
 @image("not checkable")
@@ -71,8 +72,6 @@ def squashfs_image(path):
 
 @image("not checkable")
 def udf_disc(path):
-    if not shutil.which("mkudffs"):
-        raise FileNotFoundError("mkudffs")
     run("mkudffs", sparse(path, 32))
 
 

@@ -17,11 +17,10 @@ os.environ.update(LC_ALL="C", TZ="UTC", MKE2FS_CONFIG="/dev/null", MTOOLS_SKIP_C
                   PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
 
-def image(expected, tool=None):
+def image(expected):
     """Registers a recipe: `expected` is the verdict its author knows, by how it was made."""
     def register(recipe):
-        name = recipe.__name__.replace("_", "-")
-        RECIPES[name] = (recipe, expected, tool or name.split("-")[0])
+        RECIPES[recipe.__name__.replace("_", "-")] = (recipe, expected)
         return recipe
     return register
 

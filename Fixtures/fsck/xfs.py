@@ -1,14 +1,14 @@
 """XFS: made by mkfs.xfs, dirtied by the kernel, damaged by xfs_db."""
 
+import re
+
 from ext import churn, orphan
-from tools import MIB, crash, fill, identity, image, mounted, read, run, sparse, write
+from tools import crash, crc32c, fill, identity, image, mounted, read, run, sparse, u32, write
 
 
-def made(path, *options, size=300):
-    sparse(path, size)
-    run("mkfs.xfs", "-q", "-m", f"uuid={identity(path)}" + "".join(
-        f",{o}" for o in options if "=" in o and not o.startswith("-")),
-        "-d", "agcount=4", path)
+def made(path):
+    sparse(path, 300)
+    run("mkfs.xfs", "-q", "-m", f"uuid={identity(path)}", "-d", "agcount=4", path)
     with mounted(path) as root:
         fill(root)
     return path
@@ -97,24 +97,30 @@ def xfs_link_count(path):
 
 @image("damaged")
 def xfs_free_space_btree(path):
+    """Its checksum is right: only the comparison with what is in use shows it."""
     made(path)
-    root = field(path, "agf 0", "print bnoroot")
-    xfs_db(path, f"fsblock {root}", "type bnobt", "blocktrash -n 40 -s 1 -x 32 -y 64")
+    xfs_db(path, "agf 0", "addr bnoroot", "write recs[2].blockcount 7")
+
+
+@image("damaged")
+def xfs_free_space_btree_torn(path):
+    made(path)
+    write(path, field(path, "agf 0", "print bnoroot") * 4096 + 56, b"\xa5" * 600)
 
 
 @image("damaged")
 def xfs_inode_btree(path):
     made(path)
-    root = field(path, "agi 0", "print root")
-    xfs_db(path, f"fsblock {root}", "type inobt", "blocktrash -n 40 -s 2 -x 32 -y 64")
+    xfs_db(path, "agi 0", "addr root", "write recs[1].freecount 63")
 
 
 @image("damaged")
 def xfs_directory_block(path):
     made(path)
     _, number = data_inode(path)
-    block = int(xfs_db(path, f"inode {number}", "bmap 0 1").split("block ")[1].split()[0])
-    xfs_db(path, f"fsblock {block}", "type dir3", "blocktrash -n 400 -s 3 -x 32 -y 64")
+    said = xfs_db(path, f"inode {number}", "dblock 0", "daddr")
+    write(path, int(re.search(r"(?:daddr is|current daddr is) (\d+)", said)[1]) * 512 + 80,
+          b"\x5a" * 500)
 
 
 @image("damaged")
@@ -144,7 +150,12 @@ def xfs_dirty_log_damaged(path):
 
 @image("too new")
 def xfs_too_new(path):
+    """A bit that no kernel knows, in every copy of the superblock, their checksums right."""
     made(path)
-    value = field(path, "sb 0", "print features_incompat")
-    for group in range(4):
-        xfs_db(path, f"sb {group}", f"write features_incompat {value | 1 << 30:#x}")
+    group = field(path, "sb 0", "print agblocks") * 4096
+    for number in range(4):
+        sector = bytearray(read(path, number * group, 512))
+        sector[219] |= 0x40
+        sector[224:228] = bytes(4)
+        sector[224:228] = u32(crc32c(bytes(sector)))
+        write(path, number * group, bytes(sector))
