@@ -110,6 +110,12 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "check-driver",
+            dependencies: ["Checkers", "GuestfsEngine"],
+            path: "Tests/CheckDriver",
+            swiftSettings: strict
+        ),
         .target(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],

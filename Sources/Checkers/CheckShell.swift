@@ -68,7 +68,7 @@ extension CheckCommand {
             "ls lost+found",
             script: """
                 mkdir -p $m; mount -t \(type) -o ro,nosuid,nodev,noexec,\(options) $d $m || exit 32
-                ls -A -b $m/lost+found; umount $m
+                [ ! -d $m/lost+found ] || ls -A -b $m/lost+found; umount $m
                 """
         )
     }
