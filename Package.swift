@@ -91,12 +91,14 @@ let package = Package(
         ),
         .target(
             name: "Glovebox",
-            dependencies: ["Casework", "DiskFormats", "Linux"],
+            dependencies: ["Casework", "Checkers", "DiskFormats", "Linux"],
             swiftSettings: strict
         ),
         .target(
             name: "GloveboxCommands",
-            dependencies: ["Glovebox", "Casework", "DiskFormats", "Linux", argumentParser],
+            dependencies: [
+                "Glovebox", "Casework", "Checkers", "DiskFormats", "Linux", argumentParser,
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -124,7 +126,18 @@ let package = Package(
         ),
         .testTarget(
             name: "GloveboxCommandsTests",
-            dependencies: ["GloveboxCommands", "Casework", "DiskFormats"],
+            dependencies: ["GloveboxCommands", "Casework", "Checkers", "DiskFormats"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CheckersTests",
+            dependencies: ["Checkers", "DiskFormats", "EngineProtocol"],
+            resources: [.copy("Recorded")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CheckRunnerTests",
+            dependencies: ["Checkers", "GuestfsEngine"],
             swiftSettings: strict
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),

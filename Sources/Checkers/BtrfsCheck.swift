@@ -82,6 +82,7 @@ enum BtrfsCheck: FileSystemCheck {
         let check = try shell.run(.check)
         steps += [repair, check]
         let found = try shell.run(.lostAndFound("btrfs", options: "nologreplay"))
+        steps.append(found)
         let moved = found.code == 0 ? found.lines.map { String($0) } : []
         let isClean =
             check.code == 0 && !check.hasLine(beginning: "checksum verify failed on ")

@@ -4,7 +4,7 @@ enum ExFATCheck: FileSystemCheck {
         let flags = try shell.run(.volumeFlags)
         let checked = try shell.run(.check)
         let byte = flags.code == 0 ? flags.lines.first.flatMap { UInt8($0, radix: 16) } : nil
-        return verdict(of: checked, wasDirty: (byte ?? 0) & 2 != 0, [checked])
+        return verdict(of: checked, wasDirty: (byte ?? 0) & 2 != 0, [flags, checked])
     }
 
     /// What `fsck.exfat -n` means; it does not look at the dirty flag.

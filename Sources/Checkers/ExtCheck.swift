@@ -115,7 +115,7 @@ enum ExtCheck: FileSystemCheck {
         let names = entries(after).filter { !entries(before).contains($0) }
         let isClean = verdict(of: check, wasReplayed: false, []).verdict == .clean
         return RepairReading(isClean: isClean, moved: names, losses: losses(repair))
-            .rehearsal([repair, check])
+            .rehearsal([before, repair, check, after])
     }
 
     /// The names that `debugfs ls -p` gives: `/inode/mode/uid/gid/name/size/`; a removed entry has

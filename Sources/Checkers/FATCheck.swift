@@ -12,7 +12,7 @@ enum FATCheck: FileSystemCheck {
         let clearing = try shell.run(.clearDirtyFlag)
         guard clearing.code == 0 else { return .failed(clearing, [first, clearing]) }
         let second = try shell.run(.check)
-        return verdict(of: second, wasDirty: true, [first, second])
+        return verdict(of: second, wasDirty: true, [first, clearing, second])
     }
 
     /// What `fsck.fat -n` means once no dirty flag is set.

@@ -69,6 +69,7 @@ enum XFSCheck: FileSystemCheck {
         let check = try shell.run(.check)
         steps.append(check)
         let found = try shell.run(.lostAndFound("xfs", options: "norecovery"))
+        steps.append(found)
         let moved = found.code == 0 ? found.lines.map { String($0) } : []
         losses += Self.losses(repair)
         return RepairReading(

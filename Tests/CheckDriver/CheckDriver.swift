@@ -2,8 +2,11 @@ internal import Checkers
 internal import Foundation
 internal import GuestfsEngine
 
-/// Checks raw images, many in one launch: `check-driver [--rehearse] [--nbd] TYPE:IMAGE…`, and prints
-/// one JSON object a line. With `--nbd`, each IMAGE is the socket of an export, `TYPE:SIZE:SOCKET`.
+/// Checks raw images, many in one launch, and prints one JSON object a line.
+///
+///     check-driver [--rehearse] [--nbd] TYPE[@START+SIZE]:IMAGE…
+///
+/// With `--nbd`, each IMAGE is the socket of an export, and START+SIZE are needed.
 @main
 struct CheckDriver {
     static func main() throws {
@@ -11,25 +14,35 @@ struct CheckDriver {
         let rehearse = arguments.contains("--rehearse")
         let isNBD = arguments.contains("--nbd")
         arguments.removeAll { $0.hasPrefix("--") }
-        var disks: [CheckDisk] = []
+        var paths: [String] = []
         var volumes: [CheckVolume] = []
-        for (index, argument) in arguments.enumerated() {
-            let parts = argument.split(separator: ":", maxSplits: isNBD ? 2 : 1).map(String.init)
-            let path = parts[parts.count - 1]
-            let size =
-                isNBD
-                ? UInt64(parts[1]) ?? 0
-                : try FileManager.default.attributesOfItem(atPath: path)[.size] as? UInt64 ?? 0
-            disks.append(isNBD ? .export(socket: path) : .file(path: path))
-            volumes.append(
-                CheckVolume(name: path, type: parts[0], disk: index, start: 0, byteCount: size)
-            )
+        for argument in arguments {
+            let volume = try volume(argument, &paths)
+            volumes.append(volume)
         }
-        let runner = CheckRunner(disks: disks)
+        let disks = paths.map { isNBD ? CheckDisk.export(socket: $0) : .file(path: $0) }
+        let runner = CheckRunner { () throws(CheckShellError) in try CheckAppliance(disks) }
         for report in try runner.check(volumes, rehearse: rehearse) {
             let line = try JSONSerialization.data(withJSONObject: object(report), options: .sortedKeys)
             print(String(decoding: line, as: UTF8.self))
         }
+    }
+
+    private static func volume(_ argument: String, _ paths: inout [String]) throws -> CheckVolume {
+        let parts = argument.split(separator: ":", maxSplits: 1).map(String.init)
+        let path = parts[1]
+        let place = parts[0].split(separator: "@").map(String.init)
+        let range = place.count > 1 ? place[1].split(separator: "+").compactMap { UInt64($0) } : []
+        let disk = paths.firstIndex(of: path) ?? paths.count
+        if disk == paths.count { paths.append(path) }
+        let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? UInt64
+        return CheckVolume(
+            name: argument.contains("@") ? argument : path,
+            type: place[0],
+            disk: disk,
+            start: range.first ?? 0,
+            byteCount: range.last ?? size ?? 0
+        )
     }
 
     private static func object(_ report: CheckReport) -> [String: Any] {

@@ -2,7 +2,7 @@ internal import Checkers
 
 /// The shell in which one volume is checked.
 struct ApplianceShell: CheckShell {
-    private let appliance: CheckAppliance
+    private let appliance: any CheckPlace
     private let device: String
     private let longSeconds: Int
 
@@ -14,10 +14,10 @@ struct ApplianceShell: CheckShell {
     private static let tailBytes = 16 << 10
 
     /// Finds the volume among the appliance's devices.
-    init(_ volume: CheckVolume, in appliance: CheckAppliance) throws(CheckShellError) {
+    init(_ volume: CheckVolume, in appliance: any CheckPlace) throws(CheckShellError) {
         self.appliance = appliance
         self.longSeconds = 900 + Int(clamping: volume.byteCount >> 30) * 30
-        let said = try appliance.run(Self.finding(volume), seconds: Self.shortSeconds)
+        let said = try appliance.run(Self.finding(volume, on: appliance.device(volume.disk)), seconds: Self.shortSeconds)
         let device = String(decoding: said, as: UTF8.self)
             .split(whereSeparator: \.isNewline).last.map { String($0) } ?? ""
         let isPlain = device.utf8.allSatisfy {
@@ -32,9 +32,9 @@ struct ApplianceShell: CheckShell {
 
     /// The kernel's own partition where it lies exactly there, otherwise a loop device: which bytes
     /// are the volume has been decided, and a kernel may read a damaged table in another way.
-    private static func finding(_ volume: CheckVolume) -> String {
+    private static func finding(_ volume: CheckVolume, on disk: String) -> String {
         """
-        b=$(readlink -f \(CheckAppliance.device(volume.disk))); n=${b##*/}; d=
+        b=$(readlink -f \(disk)); n=${b##*/}; d=
         if [ \(volume.start) = 0 ] && [ "$(blockdev --getsize64 $b)" = \(volume.byteCount) ]; then d=$b
         else for p in /sys/block/$n/$n*; do
         [ "$(cat $p/start)" = \(volume.start / 512) ] && [ "$(cat $p/size)" = \(volume.byteCount / 512) ] \

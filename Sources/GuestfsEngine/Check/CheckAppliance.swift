@@ -1,5 +1,5 @@
 internal import CGuestfs
-internal import Checkers
+package import Checkers
 internal import Glibc
 internal import Linux
 
@@ -14,7 +14,7 @@ package enum CheckDisk: Sendable {
 /// One launch of libguestfs's appliance for checks: disks, and a shell inside.
 ///
 /// libguestfs puts a layer over each disk that takes what is written and is gone afterwards.
-@safe final class CheckAppliance {
+@safe package final class CheckAppliance: CheckPlace {
     private let handle: OpaquePointer
     private let watch = HypervisorWatch()
 
@@ -22,7 +22,7 @@ package enum CheckDisk: Sendable {
     ///
     /// The kernel names SCSI disks in the order in which it happens to find them, so each has a
     /// label, and is only ever spoken of as `/dev/disk/guestfs/LABEL`.
-    init(_ disks: [CheckDisk]) throws(CheckShellError) {
+    package init(_ disks: [CheckDisk]) throws(CheckShellError) {
         guard let handle = unsafe guestfs_create() else {
             throw CheckShellError("libguestfs has no handle to give")
         }
@@ -39,8 +39,7 @@ package enum CheckDisk: Sendable {
         unsafe guestfs_close(handle)
     }
 
-    /// Where a disk is found in the appliance.
-    static func device(_ index: Int) -> String { "/dev/disk/guestfs/\(label(index))" }
+    package func device(_ disk: Int) -> String { "/dev/disk/guestfs/\(Self.label(disk))" }
 
     /// libguestfs takes letters only.
     private static func label(_ index: Int) -> String {
@@ -48,11 +47,8 @@ package enum CheckDisk: Sendable {
         return "gb\(letters[index / 676 % 26])\(letters[index / 26 % 26])\(letters[index % 26])"
     }
 
-    /// Runs a script with the appliance's shell, and gives what it wrote.
-    ///
-    /// Where it has not come back in `seconds`, the whole appliance is ended: a process that hangs in
-    /// its kernel cannot be killed from inside.
-    func run(_ script: String, seconds: Int) throws(CheckShellError) -> [UInt8] {
+    /// A process that hangs in its kernel cannot be killed from inside, so the limit ends it all.
+    package func run(_ script: String, seconds: Int) throws(CheckShellError) -> [UInt8] {
         watch.limit(seconds: seconds)
         defer { watch.limit(seconds: nil) }
         let text = unsafe withArguments([script]) { unsafe guestfs_debug(handle, "sh", $0) }

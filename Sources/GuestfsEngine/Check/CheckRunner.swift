@@ -1,72 +1,74 @@
 package import Checkers
 
-/// Checks volumes in appliances of its own, and rehearses repairs in another one.
-package struct CheckRunner: VolumeChecking {
-    private let disks: [CheckDisk]
+/// A running appliance, as checks need it: its layers over the disks are its own, and gone with it.
+package protocol CheckPlace: AnyObject {
+    /// The path in the appliance of the disk with this number.
+    func device(_ disk: Int) -> String
+    /// Runs a script with the appliance's shell and gives what it wrote; ends the whole appliance
+    /// where that takes longer than `seconds`.
+    func run(_ script: String, seconds: Int) throws(CheckShellError) -> [UInt8]
+}
 
-    /// Takes the disks in the order by which the volumes name them.
-    package init(disks: [CheckDisk]) { self.disks = disks }
+/// Checks volumes in an appliance, and rehearses repairs in another one.
+package final class CheckRunner: VolumeChecking {
+    private let launch: () throws(CheckShellError) -> any CheckPlace
+    private var running: (any CheckPlace)?
+
+    /// Takes what launches a fresh appliance on the disks that the volumes are on.
+    package init(launch: @escaping () throws(CheckShellError) -> any CheckPlace) {
+        self.launch = launch
+    }
 
     package func check(
         _ volumes: [CheckVolume],
         rehearse: Bool
     ) throws(CheckShellError) -> [CheckReport] {
-        guard volumes.allSatisfy({ disks.indices.contains($0.disk) }) else {
-            throw CheckShellError("a volume is on a disk that there is not")
-        }
-        var reports = try checked(volumes)
+        running = try launch()
+        defer { running = nil }
+        var reports: [CheckReport] = []
+        for volume in volumes { reports.append(check(volume)) }
         guard rehearse else { return reports }
         // A check has written to its layer: the repair begins on a fresh one.
-        var launched: CheckAppliance?
+        running = nil
         for (index, report) in reports.enumerated() where report.verdict == .damaged {
-            do throws(CheckShellError) {
-                let appliance = try appliance(launched)
-                launched = appliance
-                var shell = try ApplianceShell(volumes[index], in: appliance)
-                reports[index].rehearsal = try Checkers.rehearse(type: report.type, &shell)
-            } catch {
-                launched = nil
-                reports[index].rehearsal = Rehearsal(
-                    outcome: .notRepairable,
-                    reason: "The appliance failed under the repair: \(error.reason)."
-                )
-            }
+            reports[index].rehearsal = rehearsal(of: volumes[index])
         }
         return reports
     }
 
     /// A volume that takes the appliance down with it does not take the other volumes' answers.
-    private func checked(_ volumes: [CheckVolume]) throws(CheckShellError) -> [CheckReport] {
-        var launched: CheckAppliance? = try CheckAppliance(disks)
-        var reports: [CheckReport] = []
-        for volume in volumes {
-            do throws(CheckShellError) {
-                let appliance = try appliance(launched)
-                launched = appliance
-                var shell = try ApplianceShell(volume, in: appliance)
-                reports.append(
-                    try Checkers.check(volume: volume.name, type: volume.type, &shell)
-                )
-            } catch {
-                launched = nil
-                let reason = "The appliance failed under the check: \(error.reason)."
-                reports.append(
-                    CheckReport(
-                        volume: volume.name,
-                        type: volume.type,
-                        verdict: .notCheckable,
-                        reason: reason
-                    )
-                )
-            }
+    private func check(_ volume: CheckVolume) -> CheckReport {
+        do throws(CheckShellError) {
+            var shell = try ApplianceShell(volume, in: try place())
+            return try Checkers.check(volume: volume.name, type: volume.type, &shell)
+        } catch {
+            running = nil
+            return CheckReport(
+                volume: volume.name,
+                type: volume.type,
+                verdict: .notCheckable,
+                reason: "The appliance failed under the check: \(error.reason)."
+            )
         }
-        return reports
     }
 
-    private func appliance(
-        _ launched: CheckAppliance?
-    ) throws(CheckShellError) -> CheckAppliance {
-        if let launched { return launched }
-        return try CheckAppliance(disks)
+    private func rehearsal(of volume: CheckVolume) -> Rehearsal {
+        do throws(CheckShellError) {
+            var shell = try ApplianceShell(volume, in: try place())
+            return try Checkers.rehearse(type: volume.type, &shell)
+        } catch {
+            running = nil
+            return Rehearsal(
+                outcome: .notRepairable,
+                reason: "The appliance failed under the repair: \(error.reason)."
+            )
+        }
+    }
+
+    private func place() throws(CheckShellError) -> any CheckPlace {
+        if let running { return running }
+        let launched = try launch()
+        running = launched
+        return launched
     }
 }
