@@ -83,7 +83,7 @@ def btrfs_chunk_tree(path):
     damage(made(path), "3")
 
 
-@image("damaged")
+@image("damaged", "btrfs check ends with 0; only its text tells, and only a scrub repairs")
 def btrfs_one_copy(path):
     damage(made(path), "5", every_copy=False)
 

@@ -104,9 +104,8 @@ def fat16_copies_differ(path):
     write(path, start + size + 400, b"\x77\x07" * 20)
 
 
-@image("clean")
+@image("damaged", "fsck.fat calls it mostly harmless, leaves it alone and ends with 0")
 def fat32_backup_boot_sector(path):
-    """fsck.fat calls this mostly harmless, leaves it alone and ends with 0."""
     made(path, 32, 128)
     flip(path, 6 * 512 + 0x47)
 
@@ -155,9 +154,8 @@ def exfat_dirty(path):
     flip(path, 106, 0x02)
 
 
-@image("clean")
+@image("damaged", "fsck.exfat 1.2.0 does not see it")
 def exfat_bitmap(path):
-    """Damaged, but fsck.exfat 1.2 does not see it: it compares the bitmap only in later releases."""
     made_exfat(path)
     root = exfat_root(path)
     entries = read(path, root, 4096)

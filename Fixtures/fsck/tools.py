@@ -17,10 +17,11 @@ os.environ.update(LC_ALL="C", TZ="UTC", MKE2FS_CONFIG="/dev/null", MTOOLS_SKIP_C
                   PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
 
-def image(expected):
-    """Registers a recipe: `expected` is the verdict its author knows, by how it was made."""
+def image(expected, known=""):
+    """Registers a recipe: `expected` is what its author knows the image to be, by how it was made;
+    `known` says where its checker is known to see something else."""
     def register(recipe):
-        RECIPES[recipe.__name__.replace("_", "-")] = (recipe, expected)
+        RECIPES[recipe.__name__.replace("_", "-")] = (recipe, expected, known)
         return recipe
     return register
 

@@ -77,7 +77,7 @@ enum BtrfsCheck: FileSystemCheck {
     }
 
     static func rehearse(_ shell: inout some CheckShell) throws(CheckShellError) -> Rehearsal {
-        var steps = [try shell.run(.recover)]
+        var steps = [try shell.run(.recover), try shell.run(.scrub)]
         let repair = try shell.run(.repair)
         let check = try shell.run(.check)
         steps += [repair, check]
@@ -111,5 +111,17 @@ extension CheckCommand {
     fileprivate static var recover: CheckCommand {
         CheckCommand("btrfs rescue super-recover -y", pace: .short)
     }
+
+    /// Writes the bad one of two copies anew, which the repair does not.
+    fileprivate static var scrub: CheckCommand {
+        CheckCommand(
+            "btrfs scrub start -B",
+            script: """
+                mkdir -p $m; mount -t btrfs -o nosuid,nodev,noexec $d $m || exit 32
+                btrfs scrub start -B $m; e=$?; umount $m; exit $e
+                """
+        )
+    }
+
     fileprivate static var repair: CheckCommand { CheckCommand("btrfs check --repair --force") }
 }

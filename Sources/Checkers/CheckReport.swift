@@ -52,7 +52,7 @@ public struct CheckStep: Sendable, Equatable {
 public struct Rehearsal: Sendable, Equatable {
     /// How it ended.
     public enum Outcome: String, Sendable, CaseIterable {
-        /// Repaired and clean when checked again; no file lost or moved.
+        /// Repaired and clean when checked again; the repair names nothing that it lost or moved.
         case fixed
         /// Repaired and clean when checked again; files were lost, shortened or moved.
         case fixedWithLosses = "fixed-with-losses"

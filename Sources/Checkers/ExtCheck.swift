@@ -128,19 +128,23 @@ enum ExtCheck: FileSystemCheck {
         }
     }
 
-    /// The answers by which e2fsck removes or shortens something of the user's.
+    /// What e2fsck says where it removes or shortens something of the user's, or cannot know whose
+    /// content a file has now: blocks that two files claimed are copied, so that each has them.
     private static func losses(_ repair: CheckStep) -> [String] {
-        repair.lines.filter { line in
-            let removes = [
-                "Clear? yes", "Clear inode? yes", "Truncate? yes", "Salvage? yes",
-                "Delete file? yes", "Clear inode", "Deallocate",
-            ]
-            let bookkeeping = [
-                "Journal inode", "Superblock", "Clear? yes", "Salvage? yes", "Resize inode",
-            ]
-            return removes.contains { line.contains($0) }
-                && !bookkeeping.contains { line.hasPrefix($0) }
-        }.map { String($0) }
+        let removes = [
+            "Clear? yes", "Clear inode? yes", "Truncate? yes", "Salvage? yes", "Delete file? yes",
+        ]
+        let bookkeeping = ["Journal inode", "Superblock", "Resize inode"] + removes
+        let lines = repair.lines
+        return lines.indices.compactMap { index in
+            let line = lines[index]
+            let next = index + 1 < lines.count ? lines[index + 1] : ""
+            if line.hasPrefix("File "), next.hasPrefix("has "), next.contains("multiply-claimed") {
+                return "\(line) \(next)"
+            }
+            let isLoss = removes.contains { line.contains($0) }
+            return isLoss && !bookkeeping.contains { line.hasPrefix($0) } ? String(line) : nil
+        }
     }
 }
 

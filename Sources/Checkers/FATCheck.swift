@@ -21,6 +21,8 @@ enum FATCheck: FileSystemCheck {
         switch step.code {
         case 0 where wasDirty:
             finding.reason = "It was not unmounted; it has no journal, and nothing is wrong."
+        case 0 where step.hasLine(beginning: "There are differences between boot sector and its"):
+            finding.reason = "The boot sector's backup differs, which fsck.fat calls harmless."
         case 0: break
         case 1 where isUnfit(step): return .failed(step, steps, wasDirty: wasDirty)
         case 1: finding.verdict = .damaged

@@ -96,7 +96,9 @@ extension Instance {
                 )
             )
         }
-        if let report = Checkers.withoutEngine(volume: name, type: type) { return .answered(report) }
+        if let report = Checkers.withoutEngine(volume: name, type: type) {
+            return .answered(report)
+        }
         return .forEngine(
             CheckVolume(
                 name: name,

@@ -39,10 +39,10 @@ enum FsckReport {
 
     private static func sentence(_ rehearsal: Rehearsal) -> String {
         switch rehearsal.outcome {
-        case .fixed: "fixed, then clean; nothing is lost."
+        case .fixed: "fixed, then clean; it names nothing that it removed, shortened or moved."
         case .fixedWithLosses:
             "fixed, then clean; \(rehearsal.movedCount) moved to lost+found, "
-                + "\(rehearsal.lostCount) removed or shortened."
+                + "\(rehearsal.lostCount) removed, shortened or uncertain."
         case .notRepairable: "not repairable. \(rehearsal.reason)"
         case .noRepair: "none. \(rehearsal.reason)"
         }

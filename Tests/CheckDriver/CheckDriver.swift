@@ -23,7 +23,10 @@ struct CheckDriver {
         let disks = paths.map { isNBD ? CheckDisk.export(socket: $0) : .file(path: $0) }
         let runner = CheckRunner { () throws(CheckShellError) in try CheckAppliance(disks) }
         for report in try runner.check(volumes, rehearse: rehearse) {
-            let line = try JSONSerialization.data(withJSONObject: object(report), options: .sortedKeys)
+            let line = try JSONSerialization.data(
+                withJSONObject: object(report),
+                options: .sortedKeys
+            )
             print(String(decoding: line, as: UTF8.self))
         }
     }

@@ -10,14 +10,17 @@ import Testing
 
     @Test func `a volume that takes the appliance down leaves the others their answers`() throws {
         let lab = Lab()
-        lab.answers = [.text("00\n0"), .dies, .text("00\n0"), .text("ok\n0"), .text("00\n0"), .text("\n4")]
+        lab.answers = [
+            .text("00\n0"), .dies, .text("00\n0"), .text("ok\n0"), .text("00\n0"), .text("\n4"),
+        ]
         let reports = try lab.runner.check(volumes, rehearse: false)
         #expect(reports.map(\.verdict) == [.notCheckable, .clean, .damaged])
         #expect(reports[0].reason.contains("the power went"))
         #expect(lab.launches == 2)
     }
 
-    @Test func `a repair is rehearsed in a fresh appliance, and only where there is damage`() throws {
+    @Test func `a repair is rehearsed in a fresh appliance, and only where there is damage`() throws
+    {
         let lab = Lab()
         lab.answers = [
             .text("00\n0"), .text("\n4"), .text("00\n0"), .text("\n0"),
@@ -30,7 +33,8 @@ import Testing
         #expect(lab.launches == 2)
     }
 
-    @Test func `an appliance that dies under a repair means not repairable, not no answer`() throws {
+    @Test func `an appliance that dies under a repair means not repairable, not no answer`() throws
+    {
         let lab = Lab()
         lab.answers = [.text("00\n0"), .text("\n4"), .dies]
         let reports = try lab.runner.check([volumes[0]], rehearse: true)

@@ -21,7 +21,9 @@ import Testing
         for recording in Self.rehearsed {
             let recorded = try #require(recording.rehearsal)
             var steps = recorded.steps.map(\.step)
-            let check = steps.lastIndex { ["-fn", "-n", "readonly"].contains(where: $0.command.hasSuffix) }
+            let check = steps.lastIndex {
+                ["-fn", "-n", "readonly"].contains(where: $0.command.hasSuffix)
+            }
             guard let check else { continue }
             steps[check].ending = .exited(recording.type.hasPrefix("ext") ? 4 : 1)
             var shell = RecordedShell(steps: steps)

@@ -65,7 +65,8 @@ import Testing
         var shell = recording.shell
         let index = try #require(shell.steps.firstIndex { $0.command.hasPrefix("mount ") })
         shell.steps[index].ending = .exited(32)
-        shell.steps[index].text = "mount: /run/m: mount(2) system call failed: Cannot allocate memory."
+        shell.steps[index].text =
+            "mount: /run/m: mount(2) system call failed: Cannot allocate memory."
         let report = try Checkers.check(volume: "v", type: recording.type, &shell)
         #expect(report.verdict == .notCheckable)
         #expect(report.reason.contains("Cannot allocate memory"))

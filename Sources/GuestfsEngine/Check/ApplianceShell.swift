@@ -17,8 +17,12 @@ struct ApplianceShell: CheckShell {
     init(_ volume: CheckVolume, in appliance: any CheckPlace) throws(CheckShellError) {
         self.appliance = appliance
         self.longSeconds = 900 + Int(clamping: volume.byteCount >> 30) * 30
-        let said = try appliance.run(Self.finding(volume, on: appliance.device(volume.disk)), seconds: Self.shortSeconds)
-        let device = String(decoding: said, as: UTF8.self)
+        let said = try appliance.run(
+            Self.finding(volume, on: appliance.device(volume.disk)),
+            seconds: Self.shortSeconds
+        )
+        let device =
+            String(decoding: said, as: UTF8.self)
             .split(whereSeparator: \.isNewline).last.map { String($0) } ?? ""
         let isPlain = device.utf8.allSatisfy {
             $0 == UInt8(ascii: "/") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)

@@ -124,7 +124,7 @@ private func withArguments<Result>(
     _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     var list: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe pointer in unsafe list { unsafe free(pointer) } }
+    defer { unsafe list.forEach { unsafe free($0) } }
     return unsafe list.withUnsafeMutableBufferPointer { buffer in
         guard let start = buffer.baseAddress else { fatalError("a list that is not empty") }
         return unsafe body(start)
