@@ -89,7 +89,7 @@ public enum Checkers {
         case "crypto_LUKS", "BitLocker":
             ("It is encrypted, and what is inside cannot be seen without the key.", true)
         case "LVM2_member":
-            ("It is a part of a volume group, whose logical volumes are checked.", false)
+            ("It is a part of a volume group, and its logical volumes are not checked.", true)
         default: ("There is no checker for \(type) here.", true)
         }
     }

@@ -15,10 +15,21 @@ extension Instance {
         rehearse: Bool = false,
         engine: CheckEngine
     ) throws(GloveboxError) -> [CheckReport] {
-        let disks = try disks()
-        let asked = try Self.selected(names, of: disks).map { disk, volume in
-            Self.question(volume, disk: disk)
+        var disks: [Disk] = []
+        var asked: [Question] = []
+        for diskName in diskNames where Self.concerns(names, disk: diskName) {
+            do throws(GloveboxError) {
+                let disk = try disk(diskName)
+                let volumes = disk.volumes.filter { Self.selects(names, $0) }
+                asked += volumes.map { Self.question($0, disk: disks.count) }
+                disks.append(disk)
+            } catch {
+                // One disk that cannot be opened does not hide the others.
+                if diskNames.count == 1 { throw error }
+                asked.append(.answered(Self.unreadable(diskName, error)))
+            }
         }
+        try refuseUnknown(names, asked)
         var toEngine: [CheckVolume] = []
         for case .forEngine(let volume) in asked { toEngine.append(volume) }
         var answers = try answers(to: toEngine, rehearse, disks, engine)[...]
@@ -54,32 +65,51 @@ extension Instance {
         )
     }
 
-    private static func selected(
-        _ names: [String],
-        of disks: [Disk]
-    ) throws(GloveboxError) -> [(disk: Int, volume: Volume)] {
-        let all = disks.enumerated().flatMap { index, disk in
-            disk.volumes.map { (disk: index, volume: $0) }
-        }
-        guard !names.isEmpty else { return all }
-        for name in names where !all.contains(where: { isNamed(name, $0.volume) }) {
-            let known = all.map(\.volume.name.description).joined(separator: ", ")
+    private static func unreadable(_ name: String, _ error: GloveboxError) -> CheckReport {
+        CheckReport(
+            volume: name,
+            type: "",
+            verdict: .notCheckable,
+            reason: error.description
+        )
+    }
+
+    /// Whether a disk may hold something that was selected.
+    private static func concerns(_ names: [String], disk: String) -> Bool {
+        names.isEmpty || names.contains { $0 == disk || $0.hasPrefix(disk + ":") }
+    }
+
+    private static func selects(_ names: [String], _ volume: Volume) -> Bool {
+        names.isEmpty || names.contains(volume.name.description)
+            || names.contains(volume.name.disk)
+    }
+
+    private func refuseUnknown(_ names: [String], _ asked: [Question]) throws(GloveboxError) {
+        for name in names where !asked.contains(where: { $0.isNamed(name) }) {
+            let known = attachedDisks.flatMap(\.volumes).map(\.name.description)
             throw GloveboxError(
                 .notFound,
                 "There is no volume \(name).",
-                advice: known.isEmpty ? "There are none." : "There are \(known)."
+                advice: known.isEmpty
+                    ? "There are the disks \(diskNames.joined(separator: ", "))."
+                    : "There are \(known.joined(separator: ", "))."
             )
         }
-        return all.filter { entry in names.contains { isNamed($0, entry.volume) } }
-    }
-
-    private static func isNamed(_ name: String, _ volume: Volume) -> Bool {
-        name == volume.name.description || name == volume.name.disk
     }
 
     private enum Question {
         case answered(CheckReport)
         case forEngine(CheckVolume)
+
+        /// Whether its volume, or the disk that it is on, is called this.
+        func isNamed(_ name: String) -> Bool {
+            let volume =
+                switch self {
+                case .answered(let report): report.volume
+                case .forEngine(let volume): volume.name
+                }
+            return volume == name || volume.hasPrefix(name + ":")
+        }
     }
 
     /// What is known of a volume without the engine, or what the engine has to be asked.
@@ -87,14 +117,7 @@ extension Instance {
         let name = volume.name.description
         let type: String
         do throws(GloveboxError) { type = try content(of: volume) } catch {
-            return .answered(
-                CheckReport(
-                    volume: name,
-                    type: "",
-                    verdict: .notCheckable,
-                    reason: error.description
-                )
-            )
+            return .answered(unreadable(name, error))
         }
         if let report = Checkers.withoutEngine(volume: name, type: type) {
             return .answered(report)

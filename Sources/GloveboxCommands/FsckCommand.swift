@@ -36,6 +36,13 @@ struct FsckCommand: ParsableCommand {
     var volumes: [String] = []
 
     func run() throws {
+        guard !options.noReplay else {
+            throw GloveboxError(
+                .usage,
+                "fsck always replays a journal, into a layer that is thrown away.",
+                advice: "Leave --no-replay out."
+            )
+        }
         let instance = try options.open(target)
         let reports = try instance.check(volumes, rehearse: rehearse, engine: Self.engine)
         var output = StandardOutput()
@@ -49,7 +56,7 @@ struct FsckCommand: ParsableCommand {
         }
         try output.flush()
         options.report(on: instance)
-        try FsckReport.end(reports, named: !volumes.isEmpty)
+        try FsckReport.end(FsckReport.sum(reports, named: !volumes.isEmpty))
     }
 
     /// Starts the engine on a target's disks.

@@ -61,11 +61,19 @@ enum FsckReport {
         return text
     }
 
-    /// Throws the exit code that sums the reports up, if it is not 0.
+    /// What the reports come to.
+    enum Sum: Equatable {
+        case sound
+        case damaged
+        /// These volumes could not be checked.
+        case open([String])
+    }
+
+    /// Sums the reports up; what nobody could have checked counts only where it was `named`.
     ///
-    /// What nobody could have checked counts only where it was `named`.
-    static func end(_ reports: [CheckReport], named: Bool) throws {
-        if reports.contains(where: { $0.verdict == .damaged }) { throw ExitCode(1) }
+    /// Damage comes first: a script that looks for it must not miss it for a volume beside it.
+    static func sum(_ reports: [CheckReport], named: Bool) -> Sum {
+        if reports.contains(where: { $0.verdict == .damaged }) { return .damaged }
         let open = reports.filter { report in
             switch report.verdict {
             case .tooNew: true
@@ -73,12 +81,21 @@ enum FsckReport {
             case .clean, .cleanAfterReplay, .damaged: false
             }
         }
-        guard !open.isEmpty else { return }
-        throw GloveboxError(
-            .unreadable,
-            "Not checked: \(open.map(\.volume).joined(separator: ", ")).",
-            advice: "The reasons stand in the report."
-        )
+        return open.isEmpty ? .sound : .open(open.map(\.volume))
+    }
+
+    /// Throws the exit code for a sum, if it is not 0.
+    static func end(_ sum: Sum) throws {
+        switch sum {
+        case .sound: return
+        case .damaged: throw ExitCode(1)
+        case .open(let volumes):
+            throw GloveboxError(
+                .unreadable,
+                "Not checked: \(volumes.joined(separator: ", ")).",
+                advice: "The reasons stand in the report."
+            )
+        }
     }
 
     /// The document that docs/json.md describes.

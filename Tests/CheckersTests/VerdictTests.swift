@@ -118,7 +118,7 @@ import Testing
     @Test func `what has no checker is not checkable, and only what hides files counts`() {
         let expected: [(String, Bool)] = [
             ("", false), ("swap", false), ("iso9660", false), ("squashfs", false), ("udf", false),
-            ("LVM2_member", false), ("crypto_LUKS", true), ("zfs_member", true), ("jfs", true),
+            ("LVM2_member", true), ("crypto_LUKS", true), ("zfs_member", true), ("jfs", true),
         ]
         for (type, counts) in expected {
             let report = Checkers.withoutEngine(volume: "v", type: type)
