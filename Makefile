@@ -70,8 +70,13 @@ fixtures-table: build ## compare with foreign tools on every fixture; writes doc
 	@$(SCRIPTS)/install-packages test
 	@Fixtures/compare
 
+fsck-table: ## check damaged file systems beside their own checkers; writes docs/fsck.md
+	@$(SCRIPTS)/install-packages build test
+	@$(FIND_SWIFT) && "$$swift" build --product check-driver
+	@Fixtures/fsck/table
+
 clean: ## remove everything that was built
 	rm -rf .build
 
 .PHONY: help all build demo test format format-check install uninstall soak bench fuzz \
-	fixtures-table clean
+	fixtures-table fsck-table clean

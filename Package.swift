@@ -68,8 +68,13 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "Checkers",
+            dependencies: ["DiskFormats", "EngineProtocol"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "GuestfsEngine",
-            dependencies: ["CGuestfs", "EngineProtocol", "DiskFormats", "Linux"],
+            dependencies: ["CGuestfs", "Checkers", "EngineProtocol", "DiskFormats", "Linux"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -86,12 +91,14 @@ let package = Package(
         ),
         .target(
             name: "Glovebox",
-            dependencies: ["Casework", "DiskFormats", "Linux"],
+            dependencies: ["Casework", "Checkers", "DiskFormats", "Linux"],
             swiftSettings: strict
         ),
         .target(
             name: "GloveboxCommands",
-            dependencies: ["Glovebox", "Casework", "DiskFormats", "Linux", argumentParser],
+            dependencies: [
+                "Glovebox", "Casework", "Checkers", "DiskFormats", "Linux", argumentParser,
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -111,6 +118,12 @@ let package = Package(
             path: "Tests/EngineDriver",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "check-driver",
+            dependencies: ["Checkers", "GuestfsEngine"],
+            path: "Tests/CheckDriver",
+            swiftSettings: strict
+        ),
         .target(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],
@@ -119,7 +132,20 @@ let package = Package(
         ),
         .testTarget(
             name: "GloveboxCommandsTests",
-            dependencies: ["GloveboxCommands", "Casework", "DiskFormats", argumentParser],
+            dependencies: [
+                "GloveboxCommands", "Casework", "Checkers", "DiskFormats", argumentParser,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CheckersTests",
+            dependencies: ["Checkers", "DiskFormats", "EngineProtocol"],
+            resources: [.copy("Recorded")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CheckRunnerTests",
+            dependencies: ["Checkers", "GuestfsEngine"],
             swiftSettings: strict
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),

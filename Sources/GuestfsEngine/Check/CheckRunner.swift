@@ -1,0 +1,74 @@
+package import Checkers
+
+/// A running appliance, as checks need it: its layers over the disks are its own, and gone with it.
+package protocol CheckPlace: AnyObject {
+    /// The path in the appliance of the disk with this number.
+    func device(_ disk: Int) -> String
+    /// Runs a script with the appliance's shell and gives what it wrote; ends the whole appliance
+    /// where that takes longer than `seconds`.
+    func run(_ script: String, seconds: Int) throws(CheckShellError) -> [UInt8]
+}
+
+/// Checks volumes in an appliance, and rehearses repairs in another one.
+package final class CheckRunner: VolumeChecking {
+    private let launch: () throws(CheckShellError) -> any CheckPlace
+    private var running: (any CheckPlace)?
+
+    /// Takes what launches a fresh appliance on the disks that the volumes are on.
+    package init(launch: @escaping () throws(CheckShellError) -> any CheckPlace) {
+        self.launch = launch
+    }
+
+    package func check(
+        _ volumes: [CheckVolume],
+        rehearse: Bool
+    ) throws(CheckShellError) -> [CheckReport] {
+        running = try launch()
+        defer { running = nil }
+        var reports: [CheckReport] = []
+        for volume in volumes { reports.append(check(volume)) }
+        guard rehearse else { return reports }
+        // A check has written to its layer: the repair begins on a fresh one.
+        running = nil
+        for (index, report) in reports.enumerated() where report.verdict == .damaged {
+            reports[index].rehearsal = rehearsal(of: volumes[index])
+        }
+        return reports
+    }
+
+    /// A volume that takes the appliance down with it does not take the other volumes' answers.
+    private func check(_ volume: CheckVolume) -> CheckReport {
+        do throws(CheckShellError) {
+            var shell = try ApplianceShell(volume, in: try place())
+            return try Checkers.check(volume: volume.name, type: volume.type, &shell)
+        } catch {
+            running = nil
+            return CheckReport(
+                volume: volume.name,
+                type: volume.type,
+                verdict: .notCheckable,
+                reason: "The appliance failed under the check: \(error.reason)."
+            )
+        }
+    }
+
+    private func rehearsal(of volume: CheckVolume) -> Rehearsal {
+        do throws(CheckShellError) {
+            var shell = try ApplianceShell(volume, in: try place())
+            return try Checkers.rehearse(type: volume.type, &shell)
+        } catch {
+            running = nil
+            return Rehearsal(
+                outcome: .notRepairable,
+                reason: "The appliance failed under the repair: \(error.reason)."
+            )
+        }
+    }
+
+    private func place() throws(CheckShellError) -> any CheckPlace {
+        if let running { return running }
+        let launched = try launch()
+        running = launched
+        return launched
+    }
+}

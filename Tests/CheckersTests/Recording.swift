@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+
+@testable import Checkers
+
+/// What the checkers of the appliance said of one image of Fixtures/fsck, and what was made of it.
+///
+/// `Fixtures/fsck/table --record` writes these files.
+struct Recording: Decodable {
+    let volume: String
+    let type: String
+    let verdict: String
+    let dirty: Bool
+    let steps: [Step]
+    let rehearsal: RecordedRehearsal?
+
+    struct Step: Decodable {
+        let command: String
+        let code: Int
+        let text: String
+
+        var step: CheckStep {
+            CheckStep(
+                command: command,
+                ending: code < 0 ? .timedOut : .exited(code),
+                text: text
+            )
+        }
+    }
+
+    struct RecordedRehearsal: Decodable {
+        let outcome: String
+        let moved: [String]
+        let lost: [String]
+        let steps: [Step]
+    }
+
+    static let all: [Recording] = {
+        let directory = Bundle.module.url(forResource: "Recorded", withExtension: nil)
+        let files = directory.flatMap {
+            try? FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)
+        }
+        return (files ?? []).filter { $0.pathExtension == "json" }
+            .sorted { $0.path < $1.path }
+            .compactMap { try? JSONDecoder().decode(Recording.self, from: Data(contentsOf: $0)) }
+    }()
+
+    static func named(_ name: String) throws -> Recording {
+        try #require(all.first { $0.volume == name })
+    }
+
+    /// Its shell for the check.
+    var shell: RecordedShell { RecordedShell(steps: steps.map(\.step)) }
+}
+
+extension Recording: CustomTestStringConvertible {
+    var testDescription: String { volume }
+}
+
+/// Answers with what was recorded, in its order; another command than the recorded one is an error.
+struct RecordedShell: CheckShell {
+    var steps: [CheckStep]
+    var commands: [CheckCommand] = []
+
+    mutating func run(_ command: CheckCommand) throws(CheckShellError) -> CheckStep {
+        commands.append(command)
+        guard let next = steps.first, next.command == command.name else {
+            throw CheckShellError("\(command.name) was not recorded here")
+        }
+        steps.removeFirst()
+        return next
+    }
+}
