@@ -22,6 +22,8 @@ package enum WorkerAnswer: Equatable, Sendable {
     case attributes([ExtendedAttribute])
     /// Done, and nothing to say.
     case done
+    /// What the check of a volume gave, a report of the module Checkers; others follow, then done.
+    case report([UInt8])
 
     /// How many names one message carries at most.
     package static let entriesMax = 4_096
@@ -71,6 +73,9 @@ extension WorkerAnswer {
             }
         case .done:
             writer.add(UInt8(9))
+        case .report(let report):
+            writer.add(UInt8(10))
+            writer.add(report)
         }
         return writer.bytes
     }
@@ -103,6 +108,7 @@ extension WorkerAnswer {
                 }
             )
         case 9: self = .done
+        case 10: self = .report(try reader.run())
         default: throw reader.malformed("an unknown answer")
         }
         try reader.end()

@@ -25,6 +25,8 @@ package enum WorkerRequest: Equatable, Sendable {
     case read(mount: UInt32, path: [UInt8], offset: UInt64, count: UInt32)
     /// Unmounts.
     case close(mount: UInt32)
+    /// Checks volumes, and then ends the appliance; the bytes are a request of the module Checkers.
+    case check([UInt8])
 
     /// The most that one ``read(mount:path:offset:count:)`` asks for: libguestfs' own messages are
     /// limited to 4 MiB.
@@ -73,6 +75,9 @@ extension WorkerRequest {
         case .close(let mount):
             writer.add(UInt8(10))
             writer.add(mount)
+        case .check(let request):
+            writer.add(UInt8(11))
+            writer.add(request)
         }
         return writer.bytes
     }
@@ -101,6 +106,7 @@ extension WorkerRequest {
         case 8: self = .attributes(mount: try reader.u32(), path: try reader.path())
         case 9: self = try reader.read()
         case 10: self = .close(mount: try reader.u32())
+        case 11: self = .check(try reader.run())
         default: throw reader.malformed("an unknown request")
         }
         try reader.end()

@@ -43,8 +43,7 @@ struct FsckCommand: ParsableCommand {
                 advice: "Leave --no-replay out."
             )
         }
-        let instance = try options.open(target)
-        let reports = try instance.check(volumes, rehearse: rehearse, engine: Self.engine)
+        let reports = try options.withInstance(at: target, check)
         var output = StandardOutput()
         if options.json {
             try output.write(FsckReport.json(target: target, reports))
@@ -55,16 +54,12 @@ struct FsckCommand: ParsableCommand {
             }
         }
         try output.flush()
-        options.report(on: instance)
         try FsckReport.end(FsckReport.sum(reports, named: !volumes.isEmpty))
     }
 
-    /// Starts the engine on a target's disks.
-    private static func engine(_ disks: [Disk]) throws(GloveboxError) -> any VolumeChecking {
-        throw GloveboxError(
-            .unreadable,
-            "The checkers need glovebox-engine, which is not installed.",
-            advice: "`glovebox disks` shows what can be read without it."
-        )
+    private func check(_ instance: Instance) throws -> [CheckReport] {
+        try instance.check(volumes, rehearse: rehearse) { disks throws(GloveboxError) in
+            try EngineChecking(instance, disks)
+        }
     }
 }

@@ -103,7 +103,7 @@ enum FsckReport {
         var json = JSONText()
         json.object { json in
             json.member("schema", "glovebox.fsck/1")
-            json.member("target", base64: "target_base64", CommandLineBytes.decode(target))
+            json.member("target", base64: "target_base64", host: target)
             json.key("volumes")
             json.array { json in for report in reports { write(report, to: &json) } }
         }

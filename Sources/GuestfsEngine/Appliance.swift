@@ -15,6 +15,8 @@ final class Appliance {
     let usesKVM: Bool
     // Held for the handle, which calls it.
     private let watch: LaunchWatch
+    /// Limits the time of checks; there where there are any.
+    var checkWatch: HypervisorWatch?
 
     /// With KVM an appliance boots in seconds; one that is silent hangs.
     ///

@@ -39,6 +39,14 @@ struct GuestfsError: Error, Equatable {
         if code == -1 { throw failure() }
     }
 
+    /// Runs a script with the appliance's own shell; gives what it wrote.
+    func shell(_ script: String) throws(GuestfsError) -> [UInt8] {
+        let text = unsafe withStrings([Array(script.utf8)]) {
+            unsafe guestfs_debug(pointer, "sh", $0)
+        }
+        return unsafe try self.text(text)
+    }
+
     /// The string that a call returned, which is freed here.
     func text(_ result: UnsafeMutablePointer<CChar>?) throws(GuestfsError) -> [UInt8] {
         guard let result = unsafe result else { throw failure() }

@@ -1,3 +1,4 @@
+internal import Checkers
 internal import DiskFormats
 internal import EngineProtocol
 internal import Glibc
@@ -7,6 +8,7 @@ internal import Linux
 final class Worker {
     private let channel: Channel
     private var appliance: Appliance?
+    private var launch: WorkerLaunch?
     private var volumes: VolumeMap?
     private var mounts: [UInt32: String] = [:]
     private var lastMount: UInt32 = 0
@@ -60,6 +62,7 @@ final class Worker {
             }
             mounts[mount] = nil
             try send(.done)
+        case .check(let request): try check(request)
         }
     }
 }
@@ -95,13 +98,54 @@ extension Worker {
             throw WorkerFailure(.request, "a launch without disks or directory")
         }
         unsafe setenv("XDG_RUNTIME_DIR", launch.directory, 1)
-        let channel = channel
-        let started = try Appliance.start(launch) { text in
-            try? channel.send(WorkerAnswer.progress(text).message)
-        }
+        let started = try Appliance.start(launch, progress: progress)
         appliance = started
+        self.launch = launch
         volumes = try VolumeMap(started)
         try send(.launched(usesKVM: started.usesKVM))
+    }
+
+    /// Checks on the appliance as it was launched, since nothing may be mounted, and ends it.
+    private func check(_ bytes: [UInt8]) throws(WorkerFailure) {
+        var reader = MessageReader(bytes)
+        let request: CheckRequest
+        do throws(DiskError) {
+            request = try CheckRequest(from: &reader)
+            try reader.end()
+        } catch {
+            throw WorkerFailure(.request, error.detail)
+        }
+        guard let launch, appliance != nil, mounts.isEmpty else {
+            throw WorkerFailure(.request, "checks need an appliance in which nothing is mounted")
+        }
+        var fresh = appliance
+        (appliance, volumes) = (nil, nil)
+        let progress = progress
+        let runner = CheckRunner(progress: progress) { () throws(CheckShellError) in
+            if let ready = fresh.take() { return ready }
+            do throws(WorkerFailure) {
+                return try Appliance.start(launch, progress: progress)
+            } catch {
+                throw CheckShellError(error.message)
+            }
+        }
+        let reports: [CheckReport]
+        do throws(CheckShellError) {
+            reports = try runner.check(request.volumes, rehearse: request.rehearse)
+        } catch {
+            throw WorkerFailure(.appliance, error.reason)
+        }
+        for report in reports {
+            var writer = MessageWriter()
+            report.write(to: &writer)
+            try send(.report(writer.bytes))
+        }
+        try send(.done)
+    }
+
+    /// Tells the front how far something is; where that fails, the next answer fails as well.
+    private var progress: @Sendable (String) -> Void {
+        { [channel] text in try? channel.send(WorkerAnswer.progress(text).message) }
     }
 
     private func volumeMap() throws(WorkerFailure) -> VolumeMap {

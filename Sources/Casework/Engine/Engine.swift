@@ -107,6 +107,27 @@ package final class Engine: Sendable {
         return try list(client)
     }
 
+    /// An engine of its own, which starts as this one does, for some of the disks.
+    package func another(for disks: [Disk]) -> Engine {
+        Engine(setup, journal: journal) { disks }
+    }
+
+    /// Has volumes checked, by a request of the module Checkers; the appliance ends with that.
+    package func check(
+        _ request: [UInt8],
+        countMax: Int
+    ) throws(GloveboxError) -> [[UInt8]] {
+        let client = try start().client
+        defer { setup.progress("") }
+        do throws(WorkerFailure) {
+            return try client.check(request, countMax: countMax) { text in
+                setup.progress(GuestName.escaped([UInt8](text.utf8)))
+            }
+        } catch {
+            throw GloveboxError(error, at: "The engine")
+        }
+    }
+
     private func askedBefore() -> Bool {
         hasAsked.withLock { asked in
             defer { asked = true }

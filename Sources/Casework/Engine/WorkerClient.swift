@@ -12,6 +12,8 @@ final class WorkerClient: Sendable {
     /// Why the conversation has ended; nil while it goes on.
     private let ended = Mutex<WorkerFailure?>(nil)
 
+    /// A check of a large volume takes hours; each of its programs has a limit of its own.
+    private static let checkSecondsMax: UInt64 = 86_400
     /// Longer than one request takes on the slowest of hosts.
     private static let secondsMax: UInt64 = 300
     /// The worker itself gives up a launch before that.
@@ -37,6 +39,25 @@ final class WorkerClient: Sendable {
             return .more
         }
         return usesKVM
+    }
+
+    /// Has volumes checked; the appliance ends with that. At most `countMax` reports come.
+    func check(
+        _ request: [UInt8],
+        countMax: Int,
+        progress: (String) -> Void
+    ) throws(WorkerFailure) -> [[UInt8]] {
+        var reports: [[UInt8]] = []
+        try converse(.check(request), seconds: Self.checkSecondsMax) { answer in
+            switch answer {
+            case .progress(let text): progress(text)
+            case .report(let report) where reports.count < countMax: reports.append(report)
+            case .done: return .last
+            default: return .unexpected
+            }
+            return .more
+        }
+        return reports
     }
 
     func volumes() throws(WorkerFailure) -> [WorkerVolume] {

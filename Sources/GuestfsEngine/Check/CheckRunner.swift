@@ -12,10 +12,15 @@ package protocol CheckPlace: AnyObject {
 /// Checks volumes in an appliance, and rehearses repairs in another one.
 package final class CheckRunner: VolumeChecking {
     private let launch: () throws(CheckShellError) -> any CheckPlace
+    private let progress: (String) -> Void
     private var running: (any CheckPlace)?
 
     /// Takes what launches a fresh appliance on the disks that the volumes are on.
-    package init(launch: @escaping () throws(CheckShellError) -> any CheckPlace) {
+    package init(
+        progress: @escaping (String) -> Void = { _ in },
+        launch: @escaping () throws(CheckShellError) -> any CheckPlace
+    ) {
+        self.progress = progress
         self.launch = launch
     }
 
@@ -26,11 +31,15 @@ package final class CheckRunner: VolumeChecking {
         running = try launch()
         defer { running = nil }
         var reports: [CheckReport] = []
-        for volume in volumes { reports.append(check(volume)) }
+        for volume in volumes {
+            progress("checking \(volume.name)")
+            reports.append(check(volume))
+        }
         guard rehearse else { return reports }
         // A check has written to its layer: the repair begins on a fresh one.
         running = nil
         for (index, report) in reports.enumerated() where report.verdict == .damaged {
+            progress("rehearsing the repair of \(report.volume)")
             reports[index].rehearsal = rehearsal(of: volumes[index])
         }
         return reports
