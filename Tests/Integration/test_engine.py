@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 # Each costs a launch; the worker's own tests show nearly the same.
-soak = pytest.mark.skipif(not support.SOAK, reason="GLOVEBOX_SOAK=1 runs it")
+soak = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

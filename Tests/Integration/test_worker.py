@@ -318,7 +318,7 @@ def test_qemu_dies_with_the_worker_and_leaves_no_sockets(engine):
                for path in left)
 
 
-@pytest.mark.skipif(not support.SOAK, reason="GLOVEBOX_SOAK=1 runs it: it waits for a hang")
+@pytest.mark.soak
 @pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="there is no KVM to hang")
 def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
     """A program in QEMU's place that says nothing any more, where it is to use KVM."""

@@ -41,7 +41,9 @@ final class WorkerClient: Sendable {
         return usesKVM
     }
 
-    /// Has volumes checked; the appliance ends with that. At most `countMax` reports come.
+    /// Has volumes checked; the appliance ends with that.
+    ///
+    /// At most `countMax` reports come.
     func check(
         _ request: [UInt8],
         countMax: Int,
