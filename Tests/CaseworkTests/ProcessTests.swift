@@ -34,10 +34,9 @@ import Testing
         #expect(ending == .exited(0))
         #expect(said.hasPrefix(odd.joined(separator: "|") + "|"))
         let variables = said.split(separator: "|").last.map { $0.split(separator: "\n") } ?? []
-        #expect(
-            Set(variables).subtracting(["PWD=\(FileManager.default.currentDirectoryPath)"])
-                .filter { !$0.hasPrefix("PWD=") } == ["ONE=1", "TWO=a b"]
-        )
+        // The shell itself adds its working directory.
+        let given = variables.filter { !$0.hasPrefix("PWD=") }.sorted()
+        #expect(given == ["ONE=1", "TWO=a b"])
     }
 
     @Test func `only the given descriptors are open, under their new numbers`() throws {

@@ -135,7 +135,8 @@ public final class Volume: Sendable {
         }
         if opening.choice == .guestfs || needsEngine { return try engine.fileSystem(of: name) }
         do throws(GloveboxError) { return try nativeFileSystem() } catch {
-            guard isBeyondNative else { throw error }
+            // Where nothing is recognised, the appliance has nothing to mount either.
+            guard !types.isEmpty, isBeyondNative else { throw error }
             return try engine.fileSystem(of: name)
         }
     }
