@@ -12,7 +12,8 @@ page cache, and with its answer compared first. A time is the median of whole pr
 start to the end of the last process that was started: what a peer needs to see the overlay at all
 (nbdfuse, a mount, a daemon) is part of its time. Everything printed goes into the same pipe. Other
 work on the machine makes the spread; compare within one run only. How it is measured:
-[Benchmarks/README.md](../Benchmarks/README.md). All numbers: [benchmark.json](benchmark.json).
+[Benchmarks/README.md](../Benchmarks/README.md). All numbers: [benchmark.json](benchmark.json). What
+stands in the way of the goals that are missed: [benchmark-profile.md](benchmark-profile.md).
 """
 
 READS = {
