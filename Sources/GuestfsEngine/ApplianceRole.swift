@@ -22,7 +22,7 @@ package enum ApplianceRole {
 
     /// Makes the link; nil where the private directory does not let us.
     static func wrapper(of hypervisor: String, in directory: String) -> String? {
-        guard let program = HypervisorProcess.target(ofLink: "/proc/self/exe") else { return nil }
+        guard let program = try? OwnProcess.program() else { return nil }
         let link = "\(directory)/\(programName)"
         guard unsafe symlink(program, link) == 0 || errno == EEXIST else { return nil }
         unsafe setenv(hypervisorKey, hypervisor, 1)
@@ -42,13 +42,14 @@ package enum ApplianceRole {
             HypervisorProcess.complain("\(programName): nothing says which program QEMU is")
             return 126
         }
-        let parent = getppid()
-        guard HypervisorProcess.dieWithParent(parent),
-            HypervisorProcess.boundFiles(to: fileBytesMax)
-        else {
-            HypervisorProcess.complain(
-                "\(programName): the limits cannot be set, or the parent is gone"
-            )
+        do throws(SystemError) {
+            try OwnProcess.dieWith(parent: OwnProcess.parentID)
+            try OwnProcess.renouncePrivileges()
+            try OwnProcess.set(.fileSize(fileBytesMax))
+            // Memory holds the guest's data.
+            try OwnProcess.set(.coreSize(0))
+        } catch {
+            HypervisorProcess.complain("\(programName): \(error)")
             return 126
         }
         if let sockets = socketDirectory(in: arguments) {
@@ -91,7 +92,7 @@ extension ApplianceRole {
     /// Removes libguestfs' sockets once nobody needs them any more.
     static func removeSockets(in directory: String) {
         let link = "\(directory)/\(socketLink)"
-        guard let path = HypervisorProcess.target(ofLink: link) else { return }
+        guard let path = try? FileDescriptor.linkTarget(link) else { return }
         for name in ["guestfsd.sock", "console.sock"] { unsafe unlink("\(path)/\(name)") }
         if unsafe rmdir(path) == 0 { unsafe unlink(link) }
     }

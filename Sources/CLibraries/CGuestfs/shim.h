@@ -6,9 +6,3 @@ static const uint64_t GLOVEBOX_DRIVE_FORMAT = GUESTFS_ADD_DRIVE_OPTS_FORMAT_BITM
 static const uint64_t GLOVEBOX_DRIVE_LABEL = GUESTFS_ADD_DRIVE_OPTS_LABEL_BITMASK;
 static const uint64_t GLOVEBOX_DRIVE_PROTOCOL = GUESTFS_ADD_DRIVE_OPTS_PROTOCOL_BITMASK;
 static const uint64_t GLOVEBOX_DRIVE_SERVER = GUESTFS_ADD_DRIVE_OPTS_SERVER_BITMASK;
-
-#include <signal.h>
-#include <sys/prctl.h>
-
-/// prctl(2), PR_SET_PDEATHSIG with SIGKILL: variadic, so Swift does not import it.
-static inline int glovebox_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
