@@ -32,6 +32,7 @@ class Front:
             [*user, driver, "--engine", self.engine, *["--pause"] * pause, *disks],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "TMPDIR": str(self.place)}, start_new_session=True,
+            preexec_fn=support.attend_signals,
         )
 
     def line(self, seconds=60):

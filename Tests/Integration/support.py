@@ -11,6 +11,7 @@ import os
 import pathlib
 import resource
 import stat
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -131,6 +132,12 @@ def until(condition, seconds=10):
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.01)
+
+
+def attend_signals():
+    """For a child: signals end it, even where this run was started with some of them ignored."""
+    for name in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_DFL)
 
 
 def tool(*command, check=True, **options):
