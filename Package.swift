@@ -43,6 +43,7 @@ let package = Package(
         shim("CArchive", libraries: ["archive"]),
         shim("CCompression", libraries: ["z", "zstd"]),
         shim("CChecksums"),
+        shim("CDigest", libraries: ["nettle"]),
         .systemLibrary(name: "CNBD", path: "Sources/CLibraries/CNBD", pkgConfig: "libnbd"),
         .systemLibrary(
             name: "CGuestfs",
@@ -51,6 +52,8 @@ let package = Package(
         ),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
+        .target(name: "Digests", dependencies: ["CDigest"], swiftSettings: strict),
+        .target(name: "JSON", dependencies: ["DiskFormats", "Linux"], swiftSettings: strict),
         .target(
             name: "Compression",
             dependencies: ["CCompression", "DiskFormats"],
@@ -85,19 +88,21 @@ let package = Package(
         .target(
             name: "Casework",
             dependencies: [
-                "DiskFormats", "Compression", "ArchiveFile", "EngineProtocol", "Linux",
+                "DiskFormats", "Compression", "ArchiveFile", "EngineProtocol", "Linux", "Digests",
+                "JSON",
             ],
             swiftSettings: strict
         ),
         .target(
             name: "Glovebox",
-            dependencies: ["Casework", "Checkers", "DiskFormats", "Linux"],
+            dependencies: ["Casework", "Checkers", "DiskFormats", "Digests", "JSON", "Linux"],
             swiftSettings: strict
         ),
         .target(
             name: "GloveboxCommands",
             dependencies: [
-                "Glovebox", "Casework", "Checkers", "DiskFormats", "Linux", argumentParser,
+                "Glovebox", "Casework", "Checkers", "DiskFormats", "Digests", "JSON", "Linux",
+                argumentParser,
             ],
             swiftSettings: strict
         ),
@@ -133,7 +138,7 @@ let package = Package(
         .testTarget(
             name: "GloveboxCommandsTests",
             dependencies: [
-                "GloveboxCommands", "Casework", "Checkers", "DiskFormats", argumentParser,
+                "GloveboxCommands", "Casework", "Checkers", "DiskFormats", "JSON", argumentParser,
             ],
             swiftSettings: strict
         ),
@@ -150,6 +155,12 @@ let package = Package(
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
         .testTarget(
+            name: "JSONTests",
+            dependencies: ["JSON", "DiskFormats"],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "DigestsTests", dependencies: ["Digests"], swiftSettings: strict),
+        .testTarget(
             name: "DiskFormatsTests",
             dependencies: ["DiskFormats", "TestSupport"],
             swiftSettings: strict
@@ -164,7 +175,7 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile", "EngineProtocol",
-                "TestSupport",
+                "Digests", "JSON", "TestSupport",
             ],
             swiftSettings: strict
         ),

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Casework
+internal import JSON
 internal import Linux
 
 /// Runs the command that the arguments name, and ends with the exit code that fits.

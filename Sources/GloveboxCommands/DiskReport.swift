@@ -1,6 +1,7 @@
 internal import Casework
 internal import DiskFormats
 internal import Glovebox
+internal import JSON
 
 /// What `disks` says of one disk; a disk that cannot be opened does not hide the others.
 struct DiskReport {

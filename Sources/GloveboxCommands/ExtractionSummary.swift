@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Casework
 internal import DiskFormats
+internal import JSON
 internal import Linux
 
 /// Says what an extraction took out, and ends with the exit code that fits.

@@ -1,5 +1,6 @@
 internal import Casework
 internal import DiskFormats
+internal import JSON
 
 /// A file as the listing commands show it: where it is, what its inode says.
 struct FileReport {

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Casework
 internal import Checkers
 internal import DiskFormats
+internal import JSON
 
 /// How the reports of a check are shown, and the exit code that sums them up.
 enum FsckReport {

@@ -1,5 +1,6 @@
 internal import Casework
 internal import DiskFormats
+internal import JSON
 
 /// Formats and writes the parts of a listing; for one thread.
 struct ListingWriter: ~Copyable {

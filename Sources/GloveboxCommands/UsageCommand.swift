@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Casework
 internal import DiskFormats
 internal import Glovebox
+internal import JSON
 
 struct UsageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

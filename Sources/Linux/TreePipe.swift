@@ -5,9 +5,21 @@ internal import Glibc
 extension FileDescriptor {
     /// Standard output, under a descriptor of its own.
     package static func standardOutput() throws(SystemError) -> FileDescriptor {
-        let number = retrying { dup(1) }
-        guard number >= 0 else { throw .last("dup", "standard output") }
-        return FileDescriptor(adopting: number, path: "standard output")
+        try duplicate(1, "standard output")
+    }
+
+    /// Standard error, under a descriptor of its own.
+    package static func standardError() throws(SystemError) -> FileDescriptor {
+        try duplicate(2, "standard error")
+    }
+
+    private static func duplicate(
+        _ number: CInt,
+        _ name: String
+    ) throws(SystemError) -> FileDescriptor {
+        let copy = retrying { fcntl(number, F_DUPFD_CLOEXEC, 3) }
+        guard copy >= 0 else { throw .last("fcntl", name) }
+        return FileDescriptor(adopting: copy, path: name)
     }
 
     /// Both ends of a new pipe.

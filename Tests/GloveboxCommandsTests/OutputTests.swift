@@ -1,5 +1,6 @@
 import DiskFormats
 import Foundation
+import JSON
 import Testing
 
 @testable import Casework

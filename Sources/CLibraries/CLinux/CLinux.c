@@ -3,6 +3,7 @@
 
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -40,3 +41,5 @@ int glovebox_file_system_magic(int descriptor, uint32_t *magic) {
 const char *glovebox_error_name(int number) { return strerrorname_np(number); }
 
 const char *glovebox_error_sentence(int number) { return strerrordesc_np(number); }
+
+int glovebox_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }

@@ -34,6 +34,9 @@ const char *glovebox_error_name(int number);
 /// The sentence for an error number, such as "No such file or directory", or NULL.
 const char *glovebox_error_sentence(int number);
 
+/// An unnamed file in memory, from memfd_create(2), closed on exec.
+int glovebox_memory_file(const char *name);
+
 static const uint64_t GLOVEBOX_RESOLVE_NO_XDEV = 0x01;
 static const uint64_t GLOVEBOX_RESOLVE_NO_MAGICLINKS = 0x02;
 static const uint64_t GLOVEBOX_RESOLVE_NO_SYMLINKS = 0x04;

@@ -1,67 +1,71 @@
-internal import DiskFormats
+package import DiskFormats
 internal import Linux
 
 /// Writes JSON text straight into bytes.
 ///
 /// A general encoder costs a hundred times the work of reading an inode, and refuses names that
 /// are not UTF-8; listings have hundreds of thousands of lines.
-struct JSONText {
-    private(set) var bytes: [UInt8] = []
+package struct JSONText {
+    /// What has been written so far.
+    package private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
+    /// Nothing yet.
+    package init() {}
+
     /// `{`, the members that `body` writes, `}`.
-    mutating func object(_ body: (inout JSONText) -> Void) {
+    package mutating func object(_ body: (inout JSONText) -> Void) {
         open(UInt8(ascii: "{"))
         body(&self)
         close(UInt8(ascii: "}"))
     }
 
     /// `[`, the values that `body` writes, `]`.
-    mutating func array(_ body: (inout JSONText) -> Void) {
+    package mutating func array(_ body: (inout JSONText) -> Void) {
         open(UInt8(ascii: "["))
         body(&self)
         close(UInt8(ascii: "]"))
     }
 
     /// The name of the next value; must not need escaping.
-    mutating func key(_ name: StaticString) {
+    package mutating func key(_ name: StaticString) {
         separate()
         append(quoted: name, end: ":")
         needsComma = false
     }
 
-    mutating func member(_ name: StaticString, _ value: UInt64) {
+    package mutating func member(_ name: StaticString, _ value: UInt64) {
         key(name)
         bytes.append(decimal: value)
         needsComma = true
     }
 
-    mutating func member(_ name: StaticString, _ value: Int) {
+    package mutating func member(_ name: StaticString, _ value: Int) {
         key(name)
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
         bytes.append(decimal: UInt64(value.magnitude))
         needsComma = true
     }
 
-    mutating func member(_ name: StaticString, _ value: Bool) {
+    package mutating func member(_ name: StaticString, _ value: Bool) {
         key(name)
         bytes.append(contentsOf: (value ? "true" : "false").utf8)
         needsComma = true
     }
 
-    mutating func member(_ name: StaticString, _ value: String) {
+    package mutating func member(_ name: StaticString, _ value: String) {
         key(name)
         string(value)
     }
 
     /// A value that is known not to need escaping.
-    mutating func member(plain name: StaticString, _ value: StaticString) {
+    package mutating func member(plain name: StaticString, _ value: StaticString) {
         key(name)
         append(quoted: value, end: "")
         needsComma = true
     }
 
-    mutating func member(_ name: StaticString, _ value: Timestamp) {
+    package mutating func member(_ name: StaticString, _ value: Timestamp) {
         key(name)
         bytes.append(UInt8(ascii: "\""))
         value.appendISO8601(to: &bytes)
@@ -70,7 +74,7 @@ struct JSONText {
     }
 
     /// Permission bits: four octal digits as a string.
-    mutating func member(_ name: StaticString, octal value: UInt16) {
+    package mutating func member(_ name: StaticString, octal value: UInt16) {
         key(name)
         bytes.append(addingCapacity: 6) { text in
             text.append(UInt8(ascii: "\""))
@@ -83,7 +87,7 @@ struct JSONText {
     }
 
     /// Bytes of a disk: as text where they are UTF-8, otherwise readably and, exact, in base64.
-    mutating func member(
+    package mutating func member(
         _ name: StaticString,
         base64 exactName: StaticString,
         _ value: [UInt8]
@@ -96,19 +100,23 @@ struct JSONText {
     }
 
     /// A path or name of the host, as `CommandLineBytes` carries it; the same as for bytes of a disk.
-    mutating func member(_ name: StaticString, base64 exactName: StaticString, host text: String) {
+    package mutating func member(
+        _ name: StaticString,
+        base64 exactName: StaticString,
+        host text: String
+    ) {
         if GuestName.isPlain(text.utf8Span.span) { return member(name, text) }
         member(name, base64: exactName, CommandLineBytes.decode(text))
     }
 
     /// A string value.
-    mutating func string(_ value: String) {
+    package mutating func string(_ value: String) {
         separate()
         append(quotedText: value)
     }
 
     /// Bytes in base64.
-    mutating func base64(_ value: some Collection<UInt8>) {
+    package mutating func base64(_ value: some Collection<UInt8>) {
         separate()
         bytes.append(UInt8(ascii: "\""))
         Base64.append(value, to: &bytes)
@@ -117,13 +125,13 @@ struct JSONText {
     }
 
     /// Ends a line and forgets what came before it.
-    mutating func endLine() {
+    package mutating func endLine() {
         bytes.append(UInt8(ascii: "\n"))
         needsComma = false
     }
 
     /// Begins anew, keeping the memory.
-    mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+    package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     private mutating func open(_ bracket: UInt8) {
         separate()
@@ -195,37 +203,6 @@ struct JSONText {
         for shift: UInt16 in [12, 8, 4, 0] {
             let digit = UInt8(unit >> shift & 15)
             bytes.append(digit + (digit < 10 ? 48 : 87))
-        }
-    }
-}
-
-/// RFC 4648 base64 with padding.
-enum Base64 {
-    private static let alphabet = [UInt8](
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
-    )
-
-    static func append(_ value: some Collection<UInt8>, to text: inout [UInt8]) {
-        var group: UInt32 = 0
-        var held = 0
-        func character(_ shift: UInt32) -> UInt8 { alphabet[Int(group >> shift & 63)] }
-        for byte in value {
-            group = group << 8 | UInt32(byte)
-            held += 1
-            guard held == 3 else { continue }
-            text += [character(18), character(12), character(6), character(0)]
-            (group, held) = (0, 0)
-        }
-        let padding = UInt8(ascii: "=")
-        switch held {
-        case 1:
-            group <<= 16
-            text += [character(18), character(12), padding, padding]
-        case 2:
-            group <<= 8
-            text += [character(18), character(12), character(6), padding]
-        default:
-            break
         }
     }
 }
