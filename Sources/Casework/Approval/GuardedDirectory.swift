@@ -69,7 +69,9 @@ struct GuardedDirectory: Sendable {
         of kind: FileStatus.Kind,
         _ owner: UInt32?
     ) -> String? {
-        guard status.kind == kind else { return "is a \(status.kind.rawValue), no \(kind.rawValue)" }
+        guard status.kind == kind else {
+            return "is a \(status.kind.rawValue), no \(kind.rawValue)"
+        }
         guard let owner else { return nil }
         guard status.userID == owner else {
             let whose = owner == 0 ? "root" : "user \(owner)"
