@@ -99,7 +99,7 @@ final class PolicyTests {
 
     @Test func `a FIFO blocks nobody`() throws {
         try FileManager.default.removeItem(at: directory.appending(path: "policy.json"))
-        #expect(mkfifo(directory.path + "/policy.json", 0o644) == 0)
+        #expect(unsafe mkfifo(directory.path + "/policy.json", 0o644) == 0)
         #expect(try reason { _ = try read() } == "is a FIFO, no regular file")
     }
 
@@ -127,9 +127,11 @@ final class PolicyTests {
     }
 
     @Test(arguments: [
-        ("policy/1", "policy/2"), ("\"instances\"", "\"never\""), ("\"approvers\":", "\"approver\":"),
+        ("policy/1", "policy/2"), ("\"instances\"", "\"never\""),
+        ("\"approvers\":", "\"approver\":"),
         ("[\"/var/lib/nova/instances\"]", "[]"), ("\"/var/lib/nova/instances\"", "\"instances\""),
-        ("approvers.allowed", "../approvers"), ("approvers.allowed", ""), ("approvers.allowed", ".."),
+        ("approvers.allowed", "../approvers"), ("approvers.allowed", ""),
+        ("approvers.allowed", ".."),
         ("approvers.allowed", "/"), ("}", ",\"approval_hours_max\":0}"),
         ("}", ",\"approval_hours_max\":\"8\"}"), ("}", ",\"more\":1}"), ("}", "}}"),
         ("\"approval\":\"instances\"", "\"approval\":\"instances\",\"approval\":\"instances\""),

@@ -54,7 +54,8 @@ struct ScopeTests {
     @Test(arguments: [
         ("disk:p1:/etc", "disk", "p1", true), ("disk:p1:/etc", "disk", "p2", false),
         ("disk:p1:/etc", "disk.local", "p1", false), ("*:*:/etc", "disk.local", "", true),
-        ("disk.local::/etc", "disk.local", "", true), ("disk.local::/etc", "disk.local", "p1", false),
+        ("disk.local::/etc", "disk.local", "", true),
+        ("disk.local::/etc", "disk.local", "p1", false),
         ("disk:*:/etc", "disk", "vg/root", true), ("disk:vg/root:/etc", "disk", "vg/root", true),
         ("a:b:p1:/etc", "a:b", "p1", true), ("d*:p1:/etc", "disk", "p1", false),
         ("caf\u{E9}:p1:/etc", "cafe\u{301}", "p1", false), ("/etc", "disk", "p1", false),
@@ -75,10 +76,12 @@ struct ScopeTests {
     @Test(arguments: [
         "", "etc", "disk:/etc", ":p1:/etc", "disk", "//", "/a//b", "/a/", "/./a", "/a/..", "/../a",
         "/\\x2e\\x2e/a", "/\\x2e", "/a\\", "/a\\x", "/a\\x2", "/a\\xg0", "/a\\n", "/a\\x00",
-        "/a\\x2fb", "/a\u{1B}[2J", "/a\nb", "/\u{202E}cod", "/\u{200B}", "/" + String(
-            repeating: "a",
-            count: 4096
-        ),
+        "/a\\x2fb", "/a\u{1B}[2J", "/a\nb", "/\u{202E}cod", "/\u{200B}",
+        "/"
+            + String(
+                repeating: "a",
+                count: 4096
+            ),
     ])
     func `these are no patterns`(text: String) {
         #expect(throws: ScopePattern.Failure.self) { try ScopePattern(text) }
@@ -91,12 +94,21 @@ struct ScopeTests {
 
     /// Each pattern forces as many steps back as there can be; a search that tried all ways to divide
     /// the path would not come to an end.
-    @Test(.timeLimit(.minutes(1)), arguments: [
-        (String(repeating: "/**/a", count: 500) + "/b", String(repeating: "/a", count: 2000)),
-        (String(repeating: "/**/*a*", count: 400) + "/b", String(repeating: "/aaaa", count: 1000)),
-        ("/" + String(repeating: "*a", count: 2000) + "b", "/" + String(repeating: "a", count: 4000)),
-        (String(repeating: "/**", count: 1300) + "/b", String(repeating: "/a", count: 2000)),
-    ])
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            (String(repeating: "/**/a", count: 500) + "/b", String(repeating: "/a", count: 2000)),
+            (
+                String(repeating: "/**/*a*", count: 400) + "/b",
+                String(repeating: "/aaaa", count: 1000)
+            ),
+            (
+                "/" + String(repeating: "*a", count: 2000) + "b",
+                "/" + String(repeating: "a", count: 4000)
+            ),
+            (String(repeating: "/**", count: 1300) + "/b", String(repeating: "/a", count: 2000)),
+        ]
+    )
     func `hostile patterns take bounded time`(pattern: String, path: String) throws {
         #expect(try !tree(pattern, path))
     }
