@@ -8,7 +8,7 @@ package struct PolicyError: Error, Equatable, Sendable, CustomStringConvertible 
     /// The end of a sentence that begins with the file.
     package let reason: String
 
-    /// `/etc/glovebox/policy.json is writable by its group (mode 0664).`
+    /// The file and the reason, as a sentence.
     package var description: String { "\(path) \(reason)." }
 }
 
