@@ -2,9 +2,11 @@
 
 import json
 import os
+import pathlib
 import pty
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -118,29 +120,56 @@ def test_an_overlay_on_an_instances_disk_is_the_instances(host, tmp_path):
 
 @pytest.mark.needs_root
 def test_a_bind_mount_hides_no_instance(host, tmp_path):
-    if subprocess.run(["unshare", "-m", "true"]).returncode:
-        pytest.skip("no mount namespaces here")
     file, directory, parent = tmp_path / "file", tmp_path / "directory", tmp_path / "parent"
     file.touch()
     directory.mkdir()
     parent.mkdir()
-    script = (
-        'mount --bind "$1/disk.local" "$2" && mount --bind "$1" "$3" && mount --bind "$1/.." "$4"'
-        ' && for t in "$2" "$3" "$3/disk" "$4/' + INSTANCE + '"; do "$5" disks "$t"; echo $? >&2; done'
-    )
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", host.instance, file, directory, parent,
-         host.program],
-        capture_output=True,
+    done = in_mount_namespace(
+        'mount --bind "$1/disk.local" "$2"; mount --bind "$1" "$3"; mount --bind "$1/.." "$4"; '
+        'for t in "$2" "$3" "$3/disk" "$4/$6"; do "$5" disks "$t" || echo $? >&2; done',
+        host.instance, file, directory, parent, host.program, INSTANCE,
     )
     assert done.stdout == b"", done.stdout
     assert done.stderr.count(f"is of Nova's instance {INSTANCE}".encode()) == 4, done.stderr
     assert [line for line in done.stderr.splitlines() if line.isdigit()] == [b"3"] * 4
 
 
+def in_mount_namespace(script, *arguments):
+    """Runs a shell script that mounts what nobody else sees."""
+    if subprocess.run(["unshare", "-m", "true"]).returncode:
+        pytest.skip("no mount namespaces here")
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-ec", script, "sh", *map(os.fspath, arguments)],
+        capture_output=True,
+    )
+
+
+@pytest.mark.needs_root
 def test_the_usual_directory_counts_without_a_policy(host):
     shutil.rmtree(host.settings)
     assert host.ok("cat", host.loose, "/etc/shadow").out == TOKEN
+    done = in_mount_namespace(
+        "mount -t tmpfs none /var/lib; mkdir -p /var/lib/nova/instances/$2; "
+        "cp $1 /var/lib/nova/instances/$2/disk; $3 cat /var/lib/nova/instances/$2 /etc/shadow",
+        host.loose, INSTANCE, host.program,
+    )
+    assert (done.returncode, done.stdout) == (support.REFUSED, b""), done
+    assert f"is of Nova's instance {INSTANCE}".encode() in done.stderr
+    assert b"there is no policy that says who approves" in done.stderr
+
+
+def test_who_cannot_tell_is_refused(tmp_path):
+    """A user who may not look into the instances directory might hold a file of one."""
+    with tempfile.TemporaryDirectory(prefix="glovebox-") as open_to_all:
+        os.chmod(open_to_all, 0o755)
+        host = approvals.Host(pathlib.Path(open_to_all))
+        user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        command = [*user, host.program, "cat", host.loose, "/etc/shadow"]
+        assert subprocess.run(command, capture_output=True).stdout == TOKEN
+        os.chmod(host.instance, 0o700)
+        done = subprocess.run(command, capture_output=True)
+        assert (done.returncode, done.stdout) == (support.REFUSED, b""), done
+        assert b"Whether this is an instance of Nova cannot be told" in done.stderr
 
 
 def test_without_a_policy_nobody_can_approve(host, paper):
