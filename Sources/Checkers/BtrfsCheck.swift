@@ -83,20 +83,14 @@ enum BtrfsCheck: FileSystemCheck {
         steps += [repair, check]
         let found = try shell.run(.lostAndFound("btrfs", options: "nologreplay"))
         steps.append(found)
-        let moved = found.code == 0 ? found.lines.map { String($0) } : []
-        let isClean =
-            check.code == 0 && !check.hasLine(beginning: "checksum verify failed on ")
-        return RepairReading(isClean: isClean, moved: moved, losses: losses(repair))
-            .rehearsal(steps)
+        return RepairReading(
+            isClean: check.code == 0 && !check.hasLine(beginning: "checksum verify failed on "),
+            moved: found.namesMoved,
+            losses: repair.lines(holding: Self.losses)
+        ).rehearsal(steps)
     }
 
-    private static func losses(_ repair: CheckStep) -> [String] {
-        repair.lines.filter { line in
-            ["Deleting bad ", "deleting ", "Unlinking", "unresolved ref"].contains {
-                line.contains($0)
-            }
-        }.map { String($0) }
-    }
+    private static let losses = ["Deleting bad ", "deleting ", "Unlinking", "unresolved ref"]
 }
 
 extension CheckCommand {

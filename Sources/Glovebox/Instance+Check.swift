@@ -1,4 +1,5 @@
 public import Checkers
+internal import DiskFormats
 
 extension Instance {
     /// Gives somebody who can check volumes of these disks: the engine, with an export for each.
@@ -22,6 +23,7 @@ extension Instance {
                 let disk = try disk(diskName)
                 let volumes = disk.volumes.filter { Self.selects(names, $0) }
                 asked += volumes.map { Self.question($0, disk: disks.count) }
+                if disk.volumes.isEmpty { asked.append(.answered(Self.empty(diskName))) }
                 disks.append(disk)
             } catch {
                 // One disk that cannot be opened does not hide the others.
@@ -62,6 +64,16 @@ extension Instance {
             type: volume.type,
             verdict: .notCheckable,
             reason: "The engine gave no answer for it."
+        )
+    }
+
+    private static func empty(_ name: String) -> CheckReport {
+        CheckReport(
+            volume: name,
+            type: "",
+            verdict: .notCheckable,
+            reason: "It has a partition table without partitions.",
+            isCheckable: false
         )
     }
 
@@ -133,9 +145,10 @@ extension Instance {
         )
     }
 
-    /// The type by its signature; by a backup of its superblock where the first one is lost.
+    /// The type by its signature; by what is left where its superblock is lost or damaged.
     private static func content(of volume: Volume) throws(GloveboxError) -> String {
-        let types = try volume.signatures().map(\.type)
+        var types = try volume.signatures().map(\.type)
+        if types.isEmpty { types = remains(on: volume) }
         // ISO 9660 and UDF belong side by side on one disc.
         guard types.count <= 1 || types.allSatisfy({ ["iso9660", "udf"].contains($0) }) else {
             throw GloveboxError(
@@ -144,7 +157,11 @@ extension Instance {
                     + "so what it holds is not certain."
             )
         }
-        if let type = types.first { return type }
-        return (try? volume.fileSystem().summary.type) ?? ""
+        return types.first ?? ""
+    }
+
+    private static func remains(on volume: Volume) -> [String] {
+        let byCopy = try? volume.fileSystem().summary.type
+        return SignatureRemains.types(on: volume.source) + [byCopy].compactMap(\.self)
     }
 }

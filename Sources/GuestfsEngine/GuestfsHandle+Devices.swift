@@ -1,6 +1,7 @@
 internal import CGuestfs
 internal import DiskFormats
 internal import Glibc
+internal import Linux
 
 // Devices, the layers above them, and mounts.
 extension GuestfsHandle {
@@ -11,7 +12,7 @@ extension GuestfsHandle {
         let code = unsafe label.withCString { label in
             unsafe "raw".withCString { format in
                 unsafe "nbd".withCString { protocolName in
-                    unsafe withStrings([[UInt8]("unix:\(socket)".utf8)]) { server in
+                    unsafe withCStrings([[UInt8]("unix:\(socket)".utf8)]) { server in
                         var options = unsafe guestfs_add_drive_opts_argv()
                         unsafe options.bitmask =
                             GLOVEBOX_DRIVE_READONLY | GLOVEBOX_DRIVE_FORMAT

@@ -2,6 +2,7 @@ internal import CGuestfs
 internal import DiskFormats
 internal import EngineProtocol
 internal import Glibc
+internal import Linux
 
 // What is read from a mounted file system; paths are never followed in their last place.
 extension GuestfsHandle {
@@ -25,7 +26,7 @@ extension GuestfsHandle {
         in directory: [UInt8]
     ) throws(GuestfsError) -> [WorkerStatus?] {
         let path = terminated(directory)
-        let list = unsafe withStrings(names) { unsafe guestfs_lstatnslist(pointer, path, $0) }
+        let list = unsafe withCStrings(names) { unsafe guestfs_lstatnslist(pointer, path, $0) }
         guard let list = unsafe list else { throw failure() }
         defer { unsafe guestfs_free_statns_list(list) }
         guard Int(unsafe list.pointee.len) == names.count else {

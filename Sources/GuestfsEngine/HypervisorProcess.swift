@@ -6,7 +6,7 @@ internal import Linux
 enum HypervisorProcess {
     /// Becomes the program at `path`; returns only where that fails.
     static func become(_ path: String, _ arguments: [[UInt8]]) -> SystemError {
-        unsafe withStrings([[UInt8](path.utf8)] + arguments) { list in
+        unsafe withCStrings([[UInt8](path.utf8)] + arguments) { list in
             unsafe execv(path, list)
             return .last("execv", path)
         }

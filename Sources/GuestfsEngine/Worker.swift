@@ -115,9 +115,11 @@ extension Worker {
         } catch {
             throw WorkerFailure(.request, error.detail)
         }
-        guard let launch, appliance != nil, mounts.isEmpty else {
+        guard var launch, let usesKVM = appliance?.usesKVM, mounts.isEmpty else {
             throw WorkerFailure(.request, "checks need an appliance in which nothing is mounted")
         }
+        // What did not work for the first appliance is not tried for the next ones.
+        launch.mayUseKVM = usesKVM
         var fresh = appliance
         (appliance, volumes) = (nil, nil)
         let progress = progress

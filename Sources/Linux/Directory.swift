@@ -7,8 +7,13 @@ package func directoryNames(_ path: String) throws(SystemError) -> [String] {
     guard let stream = unsafe opendir(CommandLineBytes.terminated(path)) else {
         throw .last("opendir", path)
     }
+    return unsafe try namesAndClose(stream, path).map { CommandLineBytes.encode($0) }
+}
+
+/// The names that an open directory still has to give, without `.` and `..`; closes it.
+func namesAndClose(_ stream: OpaquePointer, _ path: String) throws(SystemError) -> [[UInt8]] {
     defer { _ = unsafe closedir(stream) }
-    var names: [String] = []
+    var names: [[UInt8]] = []
     while true {
         errno = 0
         guard let entry = unsafe readdir(stream) else {
@@ -16,9 +21,9 @@ package func directoryNames(_ path: String) throws(SystemError) -> [String] {
             return names
         }
         let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-            unsafe CommandLineBytes.encode(bytes.prefix { $0 != 0 })
+            unsafe Array(bytes.prefix { $0 != 0 })
         }
-        if name != ".", name != ".." { names.append(name) }
+        if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
     }
 }
 

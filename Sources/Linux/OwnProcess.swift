@@ -90,8 +90,8 @@ package enum OwnProcess {
         arguments: [String],
         environment: [String]
     ) throws(SystemError) -> Never {
-        unsafe withStrings([program] + arguments) { arguments in
-            unsafe withStrings(environment) { environment in
+        unsafe withCStrings([program] + arguments) { arguments in
+            unsafe withCStrings(environment) { environment in
                 _ = unsafe execve(program, arguments, environment)
             }
         }

@@ -96,19 +96,7 @@ extension FileDescriptor {
             _ = Glibc.close(copy)
             throw error
         }
-        defer { _ = unsafe closedir(stream) }
         unsafe rewinddir(stream)
-        var names: [[UInt8]] = []
-        while true {
-            errno = 0
-            guard let entry = unsafe readdir(stream) else {
-                guard errno == 0 else { throw .last("readdir", path) }
-                return names
-            }
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe Array(bytes.prefix { $0 != 0 })
-            }
-            if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
-        }
+        return unsafe try namesAndClose(stream, path)
     }
 }

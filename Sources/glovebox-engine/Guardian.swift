@@ -10,7 +10,7 @@ struct Guardian {
     private var worker: Helper?
     private let watch: ExportWatch
 
-    /// How long a disk's server may take until it answers.
+    /// How long a disk's server may take until it answers; one more for each that starts beside it.
     private static let readySeconds = 30.0
     /// How long the rest of a message may take once it has begun.
     private static let messageSeconds = 2.0
@@ -51,8 +51,9 @@ struct Guardian {
         } catch {
             throw EngineFailure(error)
         }
+        let seconds = Self.readySeconds + Double(exports.count)
         for (index, export) in exports.enumerated() {
-            watch.begin(index, export.socket, readySeconds: Self.readySeconds)
+            watch.begin(index, export.socket, readySeconds: seconds)
         }
     }
 
