@@ -96,9 +96,43 @@ extension GuestfsHandle {
             throw failure
         }
         defer { unsafe guestfs_free_xattr_list(list) }
+        return unsafe Self.attributes(list.pointee).filter { !Self.diskForms.contains($0.name) }
+    }
+
+    /// The extended attributes of `names` in a directory; nil where one's cannot be said.
+    func attributes(
+        _ names: [[UInt8]],
+        in directory: [UInt8]
+    ) throws(GuestfsError) -> [[ExtendedAttribute]?] {
+        let path = terminated(directory)
+        let list = unsafe withStrings(names) { unsafe guestfs_lxattrlist(pointer, path, $0) }
+        guard let list = unsafe list else { throw failure() }
+        defer { unsafe guestfs_free_xattr_list(list) }
+        var rest = unsafe Self.attributes(list.pointee)[...]
+        var found: [[ExtendedAttribute]?] = []
+        // Each file's begin with one that has no name and tells how many follow.
+        while let head = rest.popFirst() {
+            guard head.name.isEmpty else { break }
+            // A C string with its end, as the appliance sends it.
+            let digits = head.value.prefix { $0 != 0 }
+            guard let count = Int(String(decoding: digits, as: UTF8.self)) else {
+                found.append(nil)
+                continue
+            }
+            guard count >= 0, count <= rest.count else { break }
+            found.append(rest.prefix(count).filter { !Self.diskForms.contains($0.name) })
+            rest = rest.dropFirst(count)
+        }
+        guard rest.isEmpty, found.count == names.count else {
+            throw GuestfsError(message: "lxattrlist answered about other files", errno: 0)
+        }
+        return found
+    }
+
+    private static func attributes(_ list: guestfs_xattr_list) -> [ExtendedAttribute] {
         var attributes: [ExtendedAttribute] = []
-        for index in 0..<Int(unsafe list.pointee.len) {
-            let one = unsafe list.pointee.val[index]
+        for index in 0..<Int(unsafe list.len) {
+            let one = unsafe list.val[index]
             guard let name = unsafe one.attrname else { continue }
             let value = unsafe UnsafeRawBufferPointer(
                 start: one.attrval,
@@ -108,12 +142,39 @@ extension GuestfsHandle {
                 ExtendedAttribute(name: bytes(of: name), value: Array(value))
             )
         }
-        return attributes.filter { !Self.diskForms.contains($0.name) }
+        return attributes
     }
 
     /// XFS lists to root, besides an ACL as getxattr gives it, the attribute that it keeps it in.
     private static let diskForms = ["trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"]
         .map { [UInt8]($0.utf8) }
+
+    /// The contents of regular files, `count` bytes together, one after another.
+    ///
+    /// The appliance's shell puts them together; every path is quoted, and none is an option.
+    func contents(_ paths: [[UInt8]], count: Int) throws(GuestfsError) -> [UInt8] {
+        var script = [UInt8]("cd \(Self.root) && cat".utf8)
+        for path in paths { script += [UInt8](" .".utf8) + quoted(path) }
+        script += [UInt8](" > .\(Self.batch) && stat -c %s .\(Self.batch)".utf8)
+        let size = String(decoding: try shell(script), as: UTF8.self)
+        guard size.split(whereSeparator: \.isNewline).first.flatMap({ Int($0) }) == count else {
+            throw GuestfsError(message: "files have other sizes than lstat said", errno: 0)
+        }
+        return try read([UInt8](Self.batch.utf8), at: 0, count: count)
+    }
+
+    /// Where the appliance's own shell finds what other calls call `/`.
+    private static let root = "/sysroot"
+    private static let batch = "/glovebox-batch"
+
+    private func quoted(_ bytes: [UInt8]) -> [UInt8] {
+        let quote = UInt8(ascii: "'")
+        var text = [quote]
+        for byte in bytes {
+            if byte == quote { text += [UInt8]("'\\''".utf8) } else { text.append(byte) }
+        }
+        return text + [quote]
+    }
 
     /// All of `count` bytes of a regular file, or an error.
     func read(_ path: [UInt8], at offset: UInt64, count: Int) throws(GuestfsError) -> [UInt8] {
