@@ -149,33 +149,6 @@ extension GuestfsHandle {
     private static let diskForms = ["trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"]
         .map { [UInt8]($0.utf8) }
 
-    /// The contents of regular files, `count` bytes together, one after another.
-    ///
-    /// The appliance's shell puts them together; every path is quoted, and none is an option.
-    func contents(_ paths: [[UInt8]], count: Int) throws(GuestfsError) -> [UInt8] {
-        var script = [UInt8]("cd \(Self.root) && cat".utf8)
-        for path in paths { script += [UInt8](" .".utf8) + quoted(path) }
-        script += [UInt8](" > .\(Self.batch) && stat -c %s .\(Self.batch)".utf8)
-        let size = String(decoding: try shell(script), as: UTF8.self)
-        guard size.split(whereSeparator: \.isNewline).first.flatMap({ Int($0) }) == count else {
-            throw GuestfsError(message: "files have other sizes than lstat said", errno: 0)
-        }
-        return try read([UInt8](Self.batch.utf8), at: 0, count: count)
-    }
-
-    /// Where the appliance's own shell finds what other calls call `/`.
-    private static let root = "/sysroot"
-    private static let batch = "/glovebox-batch"
-
-    private func quoted(_ bytes: [UInt8]) -> [UInt8] {
-        let quote = UInt8(ascii: "'")
-        var text = [quote]
-        for byte in bytes {
-            if byte == quote { text += [UInt8]("'\\''".utf8) } else { text.append(byte) }
-        }
-        return text + [quote]
-    }
-
     /// All of `count` bytes of a regular file, or an error.
     func read(_ path: [UInt8], at offset: UInt64, count: Int) throws(GuestfsError) -> [UInt8] {
         let path = terminated(path)

@@ -41,12 +41,7 @@ struct GuestfsError: Error, Equatable {
 
     /// Runs a script with the appliance's own shell; gives what it wrote.
     func shell(_ script: String) throws(GuestfsError) -> [UInt8] {
-        try shell([UInt8](script.utf8))
-    }
-
-    /// The same with a script that names files.
-    func shell(_ script: [UInt8]) throws(GuestfsError) -> [UInt8] {
-        let text = unsafe withStrings([script]) {
+        let text = unsafe withStrings([Array(script.utf8)]) {
             unsafe guestfs_debug(pointer, "sh", $0)
         }
         return unsafe try self.text(text)

@@ -7,22 +7,17 @@ internal import EngineProtocol
 /// used once. Bounded; what it does not know has to be asked for.
 struct KnownDirectories {
     private struct Directory {
-        /// Where it is in ``listed``.
-        let index: Int
         var names: [[UInt8]] = []
         /// Where each name is in `names`.
         var places: [[UInt8]: Int] = [:]
-        /// The size of each that is a regular file.
-        var sizes: [UInt64?] = []
+        /// Which of them are regular files.
+        var regular: Set<Int> = []
         /// False where its attributes do not fit into one message.
         var answersTogether = true
     }
 
     private var directories: [[UInt8]: Directory] = [:]
-    /// The directories in the order in which they were listed.
-    private var listed: [[UInt8]] = []
     private var nameCount = 0
-    private var reads = 0
     private var attributes: [[UInt8]: [ExtendedAttribute]] = [:]
     private var attributeBytes = 0
 
@@ -33,27 +28,18 @@ struct KnownDirectories {
     private static let entryBytes = 128
     /// How many files are asked about at once.
     private static let blockCount = 256
-    /// What is read one by one before files are read together.
-    private static let readsMin = 2
-    private static let smallBytesMax: UInt64 = 1 << 16
-    private static let batchCountMax = 512
-    private static let batchBytesMax = 2 << 20
-    /// With each byte quoted a command stays below 128 KiB, the kernel's limit for one argument.
-    private static let pathBytesMax = 28_000
 
     /// Takes note of names that a listing of `directory` gave.
     mutating func add(_ names: [[UInt8]], _ statuses: [WorkerStatus?], in directory: [UInt8]) {
         if nameCount + names.count > Self.namesMax {
             directories = [:]
-            listed = []
             nameCount = 0
         }
         guard names.count <= Self.namesMax else { return }
-        var known = directories.removeValue(forKey: directory) ?? Directory(index: listed.count)
-        if known.index == listed.count { listed.append(directory) }
+        var known = directories.removeValue(forKey: directory) ?? Directory()
         for (name, status) in zip(names, statuses) where known.places[name] == nil {
             known.places[name] = known.names.count
-            known.sizes.append(status?.inode.type == .regular ? status?.inode.size : nil)
+            if status?.inode.type == .regular { known.regular.insert(known.names.count) }
             known.names.append(name)
             nameCount += 1
         }
@@ -66,46 +52,7 @@ struct KnownDirectories {
         guard let known = directories[directory], let place = known.places[name] else {
             return false
         }
-        return known.sizes[place] != nil
-    }
-
-    /// A file and the small ones that listings gave after it, where several have been read already:
-    /// whoever reads those reads the others, too.
-    ///
-    /// Only files of the same mount; `isHeld` ends the list before what is at hand.
-    mutating func smallFiles(
-        from path: [UInt8],
-        until isHeld: ([UInt8]) -> Bool
-    ) -> [(path: [UInt8], size: Int)] {
-        let (directory, name) = Self.parts(of: path)
-        reads += 1
-        guard reads > Self.readsMin, let known = directories[directory],
-            let start = known.places[name]
-        else { return [] }
-        let mount = path.split(separator: UInt8(ascii: "/"), maxSplits: 1).first
-        var files: [(path: [UInt8], size: Int)] = []
-        var bytes = 0
-        var pathBytes = 0
-        for index in known.index..<listed.count {
-            let directory = listed[index]
-            guard let inner = directories[directory],
-                directory.split(separator: UInt8(ascii: "/"), maxSplits: 1).first == mount
-            else { continue }
-            for place in (index == known.index ? start : 0)..<inner.names.count {
-                guard let size = inner.sizes[place], (1...Self.smallBytesMax).contains(size) else {
-                    if files.isEmpty { return [] }
-                    continue
-                }
-                let path = directory + [UInt8(ascii: "/")] + inner.names[place]
-                bytes += Int(size)
-                pathBytes += path.count
-                guard files.count < Self.batchCountMax, bytes <= Self.batchBytesMax,
-                    pathBytes <= Self.pathBytesMax, !isHeld(path)
-                else { return files }
-                files.append((path, Int(size)))
-            }
-        }
-        return files
+        return known.regular.contains(place)
     }
 
     /// The attributes of a file, with which those of the files around it are asked for.

@@ -15,7 +15,6 @@ final class Worker {
     /// The file that is known to be a regular one: opening another kind could wait for ever.
     private var regular: [UInt8]?
     private var known = KnownDirectories()
-    private var small = SmallFiles()
 
     init(_ channel: Channel) { self.channel = channel }
 
@@ -248,19 +247,6 @@ extension Worker {
                 throw WorkerFailure(.request, "only regular files have bytes to read")
             }
             regular = place
-        }
-        let appliance = try running()
-        if offset == 0,
-            let content = small.content(
-                of: place,
-                size: count,
-                &known,
-                fetch: { paths, count throws(GuestfsError) in
-                    try appliance.handle.contents(paths, count: count)
-                }
-            )
-        {
-            return try send(.bytes(content))
         }
         try send(
             .bytes(
