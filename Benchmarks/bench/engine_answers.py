@@ -65,7 +65,7 @@ def from_ll(subject, stream, expected):
 
 
 def from_virtls(subject, stream, expected):
-    """`virt-ls -lR --csv --uids --time-t`: type, mode, size, uid, gid, three times, path, target."""
+    """`virt-ls -lR --csv --uids --time-t`: type, mode, size, owners, three times, path, target."""
     got = {}
     text = stream.read().decode(errors="surrogateescape")
     for row in csv.reader(io.StringIO(text), skipinitialspace=True):

@@ -10,7 +10,8 @@ What Glovebox does not read natively is read by the kernel of libguestfs' applia
 guestfish and the virt tools doing the same on the same qcow2 image: in one run, in turns, with the
 image in the page cache, every answer compared with what this machine's kernel says of the same
 volumes. A time is the median of whole processes, the launch of the appliance and the end of all
-helpers included; the first run's answer is the one compared. Memory is not measured: it is the appliance's in all of them. How it is measured:
+helpers included; the first run's answer is the one compared. Memory is not measured: it is the
+appliance's in all of them. How it is measured:
 [Benchmarks/README.md](../Benchmarks/README.md). All numbers:
 [benchmark-engine.json](benchmark-engine.json). Native reads: [benchmark.md](benchmark.md).
 """
@@ -28,9 +29,11 @@ def conditions(record):
     machine = record["machine"]
     settings = record["backend_settings"]
     how = f"`LIBGUESTFS_BACKEND_SETTINGS={settings}` for all" if settings else "default settings"
-    return f"""Command: `{record["command"]}`, {machine["date"]}, on {machine["cores"]} cores of \
-{machine["processor"]}, {machine["system"]}, kernel {machine["kernel"]}; {how}. Other work on the \
-machine (its load stands beside each job) makes the spread, which turns only make even. {machine["versions"]["guestfish"]}, {machine["versions"]["qemu-nbd"]}.
+    versions = machine["versions"]
+    return f"""Latest command: `{record["command"]}`, {machine["date"]}, on {machine["cores"]} \
+cores of {machine["processor"]}, {machine["system"]}, kernel {machine["kernel"]}; {how}. Other work \
+on the machine (its load stands beside each job) makes the spread, which turns only make even; few rounds \
+in such a load say little of wall time. {versions["guestfish"]}, {versions["qemu-nbd"]}.
 """
 
 
@@ -50,6 +53,6 @@ def summary(jobs, by_job, measured):
                 f"| {factor(min(r.cpu for r in others) / ours[0].cpu)} | {len(ours[0].walls)} "
                 f"| {measured[job.key]['date']}, {measured[job.key]['load_average_before']:.0f} |"
             )
-    lines += ["", "× is how many times what glovebox takes the other takes: above 1 glovebox is faster."]
-    lines += ["Processor time, the appliance's included, hardly depends on the machine's load.", ""]
+    lines += ["", "× is what the other takes by what glovebox takes: above 1 glovebox is faster."]
+    lines += ["Processor time includes the appliance's, and depends less on other work.", ""]
     return "\n".join(lines)

@@ -236,7 +236,7 @@ def test_attributes_and_acls_are_those_of_getxattr(engine):
 
 @pytest.mark.skipif(not support.is_root(), reason="the source has no such attributes then")
 def test_files_of_a_listed_directory_are_not_asked_about_alone(engine):
-    """Each call into an appliance without KVM costs milliseconds, of which a tree has thousands."""
+    """Each call into an appliance without KVM costs milliseconds, and a tree has many files."""
     number = mount(engine, "disk.eph1", "")["number"]
     found = walk(engine, number)
     before = {name: engine.calls(name) for name in ("lgetxattrs", "lxattrlist", "lstatns")}
@@ -373,7 +373,9 @@ def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
 
 @pytest.mark.parametrize("settings, attempts", [("", ["kvm", "tcg"]), ("force_tcg", ["tcg"])])
 @pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="there is no KVM to leave out")
-def test_a_user_who_knows_that_kvm_does_not_work_is_believed(fixtures, tmp_path, settings, attempts):
+def test_a_user_who_knows_that_kvm_does_not_work_is_believed(
+    fixtures, tmp_path, settings, attempts
+):
     """A program in QEMU's place that starts no appliance, and tells which it was to be."""
     fake, log = tmp_path / "qemu", tmp_path / "log"
     fake.write_text(
