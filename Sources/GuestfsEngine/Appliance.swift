@@ -48,7 +48,7 @@ final class Appliance {
     }
 
     /// Whoever knows that KVM does not work here says so as to every program of libguestfs
-    /// (guestfs(3), LIBGUESTFS_BACKEND_SETTINGS), and is spared an attempt of seconds.
+    /// (guestfs(3), LIBGUESTFS_BACKEND_SETTINGS), and is spared an attempt that can only fail.
     private static var isToldNotToUseKVM: Bool {
         guard let settings = unsafe getenv("LIBGUESTFS_BACKEND_SETTINGS") else { return false }
         return unsafe String(cString: settings).split(separator: ":").contains("force_tcg")

@@ -391,6 +391,7 @@ def test_a_user_who_knows_that_kvm_does_not_work_is_believed(
             worker.launch()
     tried = [line.split("accel=")[1][:3] for line in log.read_text().splitlines()]
     assert tried == attempts
+    assert any("KVM does not work" in line for line in worker.progress) == ("kvm" in attempts)
 
 
 def alive(pid):
