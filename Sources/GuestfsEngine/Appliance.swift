@@ -29,7 +29,8 @@ final class Appliance {
         _ launch: WorkerLaunch,
         progress: @escaping @Sendable (String) -> Void
     ) throws(WorkerFailure) -> Appliance {
-        guard launch.mayUseKVM, unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
+        guard launch.mayUseKVM, !isToldNotToUseKVM, unsafe access("/dev/kvm", R_OK | W_OK) == 0
+        else {
             return try Appliance(launch, usesKVM: false, progress)
         }
         let first: WorkerFailure
@@ -44,6 +45,13 @@ final class Appliance {
         } catch {
             throw WorkerFailure(.appliance, "\(error.message) (and with KVM: \(first.message))")
         }
+    }
+
+    /// Whoever knows that KVM does not work here says so as to every program of libguestfs
+    /// (guestfs(3), LIBGUESTFS_BACKEND_SETTINGS), and is spared an attempt that can only fail.
+    private static var isToldNotToUseKVM: Bool {
+        guard let settings = unsafe getenv("LIBGUESTFS_BACKEND_SETTINGS") else { return false }
+        return unsafe String(cString: settings).split(separator: ":").contains("force_tcg")
     }
 
     private init(

@@ -61,14 +61,6 @@ extension GuestfsHandle {
         unsafe try names(guestfs_list_partitions(pointer))
     }
 
-    /// The device that a partition is on, and its number there.
-    func place(of partition: String) throws(GuestfsError) -> (device: String, number: Int) {
-        let device = unsafe try text(guestfs_part_to_dev(pointer, partition))
-        let number = unsafe guestfs_part_to_partnum(pointer, partition)
-        try check(number)
-        return (String(decoding: device, as: UTF8.self), Int(number))
-    }
-
     func arrays() throws(GuestfsError) -> [String] {
         unsafe try names(guestfs_list_md_devices(pointer))
     }

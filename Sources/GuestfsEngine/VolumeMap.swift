@@ -18,42 +18,60 @@ struct VolumeMap {
         let device: String
     }
 
-    /// Volumes that lie within others, with what they hold.
-    private(set) var inner: [WorkerVolume] = []
+    private var inner: [WorkerVolume] = []
+    /// Looking for volumes within others runs programs of LVM and mdadm, which without KVM takes
+    /// seconds: it is done when one is first asked for.
+    private var innerIsKnown = false
     private var devices: [Place: String] = [:]
     /// The disk of each device, as an index.
     private var diskOfDevice: [String: Int] = [:]
     private var unlocked: [Found] = []
     private let disks: [WorkerDisk]
 
-    /// Looks at all devices of a fresh appliance, and activates its volume groups.
+    /// Looks at the disks and partitions of a fresh appliance.
     init(_ appliance: Appliance) throws(WorkerFailure) {
         disks = appliance.disks
         do throws(GuestfsError) {
             try addDisks(appliance)
             try addPartitions(appliance)
-            try refreshInner(appliance)
         } catch {
             throw WorkerFailure(.appliance, error.message)
         }
     }
 
     /// The device of a volume.
-    func device(of name: String, on disk: String) throws(WorkerFailure) -> String {
-        guard let device = devices[Place(disk: disk, name: name)] else {
+    mutating func device(
+        of name: String,
+        on disk: String,
+        _ appliance: Appliance
+    ) throws(WorkerFailure) -> String {
+        let place = Place(disk: disk, name: name)
+        if let device = devices[place] { return device }
+        _ = try innerVolumes(appliance)
+        guard let device = devices[place] else {
             throw WorkerFailure(.noVolume, "the appliance sees no volume \(disk):\(name)")
         }
         return device
     }
 
-    /// Opens an encrypted volume; what lies in it is in ``inner`` from then on.
+    /// Volumes that lie within others, with what they hold; activates all volume groups.
+    mutating func innerVolumes(_ appliance: Appliance) throws(WorkerFailure) -> [WorkerVolume] {
+        if !innerIsKnown {
+            do throws(GuestfsError) { try refreshInner(appliance) } catch {
+                throw WorkerFailure(.disk, error.message)
+            }
+        }
+        return inner
+    }
+
+    /// Opens an encrypted volume; what lies in it is one of ``innerVolumes`` from then on.
     mutating func unlock(
         _ disk: String,
         _ name: String,
         _ key: [UInt8],
         with appliance: Appliance
     ) throws(WorkerFailure) {
-        let outer = try device(of: name, on: disk)
+        let outer = try device(of: name, on: disk, appliance)
         let place = Place(disk: disk, name: name.isEmpty ? "luks" : "\(name).luks")
         guard devices[place] == nil else { return }
         let mapped = "glovebox\(unlocked.count)"
@@ -96,9 +114,12 @@ extension VolumeMap {
 
     private mutating func addPartitions(_ appliance: Appliance) throws(GuestfsError) {
         for partition in try appliance.handle.partitions() {
-            let place = try appliance.handle.place(of: partition)
-            guard let index = diskOfDevice[place.device] else { continue }
-            devices[Place(disk: disks[index].name, name: "p\(place.number)")] = partition
+            // The kernel's own naming: asking the appliance takes two calls for each.
+            let digits = partition.reversed().prefix { $0.isASCII && $0.isNumber }.count
+            guard let number = UInt32(partition.suffix(digits)),
+                let index = diskOfDevice[String(partition.dropLast(digits))]
+            else { continue }
+            devices[Place(disk: disks[index].name, name: "p\(number)")] = partition
             diskOfDevice[partition] = index
         }
     }
@@ -123,6 +144,7 @@ extension VolumeMap {
             )
         }
         inner.sort { ($0.disk, $0.name) < ($1.disk, $1.name) }
+        innerIsKnown = true
     }
 
     private mutating func arrays(_ appliance: Appliance) throws(GuestfsError) -> [Found] {

@@ -40,9 +40,11 @@ def engine(fixtures, tmp_path_factory):
         (str(fixtures.path("dirty") / "disk.raw"), "raw"),
         (str(canary), "raw"),
     ]
-    with Worker(ENGINE, disks) as worker:
+    with Worker(ENGINE, disks, {"LIBGUESTFS_TRACE": "1"}) as worker:
         worker.launch()
         worker.mounts = {}
+        mount(worker, "disk.eph1", "")
+        worker.scans_for_a_disk = worker.calls("lvm_scan") + worker.calls("list_md_devices")
         worker.trees = fixtures.path("engine")
         worker.secret = secret
         with pytest.raises(Failure) as refused:
@@ -151,6 +153,13 @@ def test_volumes_within_volumes_have_names(engine):
     assert volumes["disk:vg/thin"][3] == 16 << 20
 
 
+def test_volumes_within_volumes_are_looked_for_only_when_asked_for(engine):
+    assert engine.scans_for_a_disk == 0
+    engine.volumes()
+    engine.volumes()
+    assert engine.calls("lvm_scan") > 0
+
+
 def test_a_wrong_passphrase_is_told_from_other_trouble(engine):
     assert engine.refused.kind == 5
 
@@ -223,6 +232,27 @@ def test_attributes_and_acls_are_those_of_getxattr(engine):
             }
             assert expected
             assert engine.attributes(number, below + name) == expected
+
+
+@pytest.mark.skipif(not support.is_root(), reason="the source has no such attributes then")
+def test_files_of_a_listed_directory_are_not_asked_about_alone(engine):
+    """Each call into an appliance without KVM costs milliseconds, and a tree has many files."""
+    number = mount(engine, "disk.eph1", "")["number"]
+    found = walk(engine, number)
+    before = {name: engine.calls(name) for name in ("lgetxattrs", "lxattrlist", "lstatns")}
+    for path, status in found.items():
+        real = os.fsencode(engine.trees / "strange") + path
+        expected = {
+            os.fsencode(key): os.getxattr(real, key, follow_symlinks=False)
+            for key in os.listxattr(real, follow_symlinks=False)
+        }
+        assert engine.attributes(number, path) == expected, path
+        if status["type"] == "file" and status["size"]:
+            assert len(engine.read(number, path, 0, 1)) == 1
+    cost = {name: engine.calls(name) - count for name, count in before.items()}
+    directories = {os.path.dirname(path) for path in found}
+    assert cost["lgetxattrs"] == cost["lstatns"] == 0
+    assert 0 < cost["lxattrlist"] <= len(directories) + len(found) / 256
 
 
 def test_a_journal_is_replayed_into_a_throw_away_layer(engine, fixtures):
@@ -330,7 +360,8 @@ def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
     )
     fake.chmod(0o755)
     disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
-    with Worker(ENGINE, disks, {"LIBGUESTFS_HV": str(fake)}) as worker:
+    environment = {"LIBGUESTFS_HV": str(fake), "LIBGUESTFS_BACKEND_SETTINGS": ""}
+    with Worker(ENGINE, disks, environment) as worker:
         assert worker.launch() is False
         assert any("KVM does not work" in line for line in worker.progress)
         assert worker.open("disk.raw", "")["type"] == "ext4"
@@ -338,6 +369,29 @@ def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
             b"sleep" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
             for pid in descendants(worker.process.pid)
         )
+
+
+@pytest.mark.parametrize("settings, attempts", [("", ["kvm", "tcg"]), ("force_tcg", ["tcg"])])
+@pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="there is no KVM to leave out")
+def test_a_user_who_knows_that_kvm_does_not_work_is_believed(
+    fixtures, tmp_path, settings, attempts
+):
+    """A program in QEMU's place that starts no appliance, and tells which it was to be."""
+    fake, log = tmp_path / "qemu", tmp_path / "log"
+    fake.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *guestfsd.sock*) printf "%s\\n" "$*" >> {log}; exit 1 ;; esac\n'
+        'exec qemu-system-$(uname -m) "$@"\n'
+    )
+    fake.chmod(0o755)
+    disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
+    environment = {"LIBGUESTFS_HV": str(fake), "LIBGUESTFS_BACKEND_SETTINGS": settings}
+    with Worker(ENGINE, disks, environment) as worker:
+        with pytest.raises(Failure):
+            worker.launch()
+    tried = [line.split("accel=")[1][:3] for line in log.read_text().splitlines()]
+    assert tried == attempts
+    assert any("KVM does not work" in line for line in worker.progress) == ("kvm" in attempts)
 
 
 def alive(pid):

@@ -4,6 +4,7 @@ The messages are those of Sources/EngineProtocol: a length of four bytes, then f
 """
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -77,9 +78,15 @@ class Worker:
         self.process = subprocess.Popen(
             ["sh", "-c", 'exec "$0" worker 3<&0 </dev/null', program],
             stdin=theirs,
+            stderr=open(f"{self.directory}/worker.log", "wb"),
             env={**os.environ, **(environment or {})},
         )
         theirs.close()
+
+    def calls(self, name):
+        """How often libguestfs was asked for this; needs LIBGUESTFS_TRACE=1."""
+        with open(f"{self.directory}/worker.log", "rb") as log:
+            return len(re.findall(rb"trace: %s[ \n](?!=)" % name.encode(), log.read()))
 
     def export(self, index, path, form):
         where = f"{self.directory}/disk{index}.sock"
