@@ -106,7 +106,7 @@ extension GuestfsHandle {
         in directory: [UInt8]
     ) throws(GuestfsError) -> [[ExtendedAttribute]?] {
         let path = terminated(directory)
-        let list = unsafe withStrings(names) { unsafe guestfs_lxattrlist(pointer, path, $0) }
+        let list = unsafe withCStrings(names) { unsafe guestfs_lxattrlist(pointer, path, $0) }
         guard let list = unsafe list else { throw failure() }
         defer { unsafe guestfs_free_xattr_list(list) }
         var rest = unsafe Self.attributes(list.pointee)[...]
