@@ -53,12 +53,12 @@ def image(tmp_path_factory):
 class Reading:
     """`glovebox cat` of the long file, with helpers that can be told from all others."""
 
-    def __init__(self, image, directory):
+    def __init__(self, image, directory, place=None):
         self.image = str(image)
         self.engine = directory / "glovebox-engine"
         if not self.engine.exists():
             shutil.copy(ENGINE, self.engine)
-        self.place = pathlib.Path(tempfile.mkdtemp(prefix="gb", dir="/tmp"))
+        self.place = place or pathlib.Path(tempfile.mkdtemp(prefix="gb", dir="/tmp"))
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [support.GLOVEBOX, "cat", "--engine-path", self.engine, image, f"{image.name}::/long"],
@@ -103,9 +103,9 @@ class Reading:
         code = self.process.wait(30)
         return code, self.process.stderr.read().decode()
 
-    def nothing_is_left(self):
+    def nothing_is_left(self, directory=True):
         end = time.monotonic() + 5
-        while self.helpers() or any(self.place.iterdir()):
+        while self.helpers() or directory and any(self.place.iterdir()):
             assert time.monotonic() < end, (self.helpers(), list(self.place.rglob("*")))
             time.sleep(0.05)
         assert str(self.place) not in pathlib.Path("/proc/mounts").read_text()
@@ -155,3 +155,32 @@ def test_nothing_is_left_of_what_is_interrupted(image, tmp_path):
             assert code in (INTERRUPTED, -signal.SIGINT), (code, error)
         finally:
             reading.close()
+
+
+def test_the_next_engine_removes_what_front_and_guardian_left_that_were_killed_at_once(
+    image, tmp_path
+):
+    generator = random.Random(3)
+    for _ in range(MOMENTS):
+        reading = Reading(image, tmp_path)
+        other = None
+        try:
+            reading.victim("worker")
+            time.sleep(generator.uniform(0, LATEST))
+            guardian = reading.victim("guardian")
+            os.kill(guardian, signal.SIGSTOP)
+            reading.process.kill()
+            os.kill(guardian, signal.SIGKILL)
+            reading.finish()
+            reading.nothing_is_left(directory=False)
+            left = set(reading.place.iterdir())
+            assert left
+            other = Reading(image, tmp_path, place=reading.place)
+            other.victim("server")
+            assert not left & set(reading.place.iterdir())
+            other.process.kill()
+            other.finish()
+            other.nothing_is_left()
+        finally:
+            for one in filter(None, (other, reading)):
+                one.close()
