@@ -33,7 +33,7 @@ package enum EngineRemains {
     }
 
     /// Whether the directory is locked by us, and still what its name leads to.
-    private static func isTaken(
+    static func isTaken(
         _ made: FileDescriptor,
         _ directory: String
     ) throws(SystemError) -> Bool {

@@ -13,7 +13,7 @@ enum ExportRole {
     static func run(_ arguments: [String]) throws(EngineFailure) {
         let own: [String]
         do throws(SystemError) {
-            own = try Nobody.become("export", arguments, environment: environment)
+            own = try Nobody.become("export", arguments, environment: { environment })
         } catch {
             throw EngineFailure(error)
         }

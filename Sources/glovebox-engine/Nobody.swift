@@ -18,8 +18,8 @@ enum Nobody {
         _ role: String,
         _ arguments: [String],
         groups: [UInt32] = [],
-        environment: [String],
-        prepare: () throws(SystemError) -> Void = {}
+        prepare: () throws(SystemError) -> Void = {},
+        environment: () -> [String]
     ) throws(SystemError) -> [String] {
         let isDropped = arguments.first == mark
         guard Privilege.isRoot else { return isDropped ? Array(arguments.dropFirst()) : arguments }
@@ -35,7 +35,8 @@ enum Nobody {
                 "--bounding-set", "-all,+dac_read_search", "--no-new-privs", "--",
                 try OwnProcess.program(), role, mark,
             ] + arguments,
-            environment: environment
+            // After `prepare`, which may set variables.
+            environment: environment()
         )
     }
 }

@@ -15,9 +15,10 @@ enum WorkerEntry {
                 "worker",
                 arguments,
                 groups: HostDevice.groupOfKVM.map { [$0] } ?? [],
-                environment: EngineEnvironment.fixed
-                    + OwnProcess.variables(EngineEnvironment.ofWorker),
-                prepare: { () throws(SystemError) in try prepareForNobody(arguments) }
+                prepare: { () throws(SystemError) in try prepareForNobody(arguments) },
+                environment: {
+                    EngineEnvironment.fixed + OwnProcess.variables(EngineEnvironment.ofWorker)
+                }
             )
             guard arguments.count == 2, let parent = Int32(arguments[0]),
                 arguments[1].hasPrefix("/")

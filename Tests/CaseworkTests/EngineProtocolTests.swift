@@ -1,6 +1,5 @@
 import Foundation
 import Linux
-import Synchronization
 import Testing
 
 @testable import Casework
@@ -93,21 +92,20 @@ import Testing
         withExtendedLifetime(held) {}
     }
 
-    @Test func `a directory that is taken for left behind while it is made is made anew`() throws {
+    @Test func `a directory that was removed before it was locked is not taken for made`() throws {
         let parent = try TreeRemovalTests.made()
         defer { try? FileManager.default.removeItem(atPath: parent) }
-        let isOver = Mutex(false)
-        let sweeper = WorkerThread {
-            while !isOver.withLock({ $0 }) { EngineRemains.sweep(parent) }
-        }
-        defer { sweeper.join() }
-        defer { isOver.withLock { $0 = true } }
-        for _ in 0..<200 {
-            let directory = EngineRemains.newPath(beneath: parent)
-            let held = try EngineRemains.make(directory)
-            #expect(FileManager.default.fileExists(atPath: directory))
-            try held.close()
-        }
+        let directory = EngineRemains.newPath(beneath: parent)
+        try FileDescriptor.makeDirectory(at: directory)
+        let made = try FileDescriptor.openDirectory(directory)
+        EngineRemains.sweep(parent)
+        #expect(try !EngineRemains.isTaken(made, directory))
+        try FileDescriptor.makeDirectory(at: directory)
+        #expect(try !EngineRemains.isTaken(made, directory))
+        let again = try FileDescriptor.openDirectory(directory)
+        #expect(try EngineRemains.isTaken(again, directory))
+        #expect(try !EngineRemains.isTaken(FileDescriptor.openDirectory(directory), directory))
+        withExtendedLifetime((made, again)) {}
     }
 
     @Test func `a directory of an engine is new, short and plain`() {

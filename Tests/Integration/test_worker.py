@@ -262,7 +262,7 @@ def test_a_raw_disk_with_the_header_of_another_format_stays_raw(engine):
 
 HOSTILE = """#!/bin/sh
 try() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "$name"; fi; }
-write() { : >> "$1"; }
+write() { ( : >> "$1" ); }
 {
 try own-file write "$TMPDIR/mine"
 try libraries ls /usr/lib
@@ -279,6 +279,7 @@ import socket; socket.socket(socket.AF_UNIX).connect('PLACE/socket')"
 try network /usr/bin/python3 -c "
 import socket; socket.create_connection(('127.0.0.1', PORT))"
 try devices head -c 1 /dev/DISK
+try end true
 } > "$TMPDIR/report"
 exit 1
 """
@@ -306,7 +307,7 @@ def test_what_takes_over_the_appliance_reaches_nothing_of_the_host(fixtures, tmp
                 worker.launch()
             report = pathlib.Path(worker.place, "report").read_text().split()
     # A user's own sockets are theirs; root's worker is nobody.
-    expected = ["own-file", "libraries"] + ["socket"] * (not support.is_root())
+    expected = ["own-file", "libraries", *["socket"] * (not support.is_root()), "end"]
     assert report == expected
     assert (tmp_path / "canary").read_bytes() == SECRET
 
@@ -319,6 +320,18 @@ def test_worker_and_appliance_can_gain_no_rights_and_are_not_root(engine):
             assert found["Uid"].split() == found["Gid"].split() == ["65534"] * 4, found
             for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
                 assert int(found[name], 16) == 1 << 2, (name, found)
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif("LIBGUESTFS_CACHEDIR" in os.environ, reason="the cache is elsewhere")
+def test_the_appliance_of_roots_worker_lies_where_only_root_enters(engine):
+    commands = [
+        pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        for pid in descendants(engine.process.pid)
+    ]
+    place = pathlib.Path("/var/cache/glovebox")
+    assert any(bytes(place / ".guestfs-65534") in command for command in commands)
+    assert place.stat().st_uid == 0 and stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
 def test_an_appliance_that_failed_is_not_left_as_a_zombie(engine):

@@ -5,13 +5,13 @@ struct PlannedItem: Sendable {
     /// Which root it belongs to.
     let root: Int
     /// Its path in the destination.
-    let path: [UInt8]
+    private(set) var path: [UInt8]
     /// What the guest says of it.
     let inode: Inode
     /// The path in the destination of the same file, where this is another name of it.
     var linkTo: [UInt8]?
     /// Whether further names of the file will lead here.
-    var isRemembered = false
+    private(set) var isRemembered = false
     /// Of a symbolic link, its target.
     var target: [UInt8] = []
     /// Items of one run stand side by side in one directory and may change places.
@@ -24,6 +24,13 @@ struct PlannedItem: Sendable {
         self.path = path
         self.inode = inode
         self.run = run
+    }
+
+    /// Marks it as the one that further names lead to; its path then takes no more than its bytes,
+    /// since the walk's own has room to grow.
+    mutating func remember() {
+        path = path.map(\.self)
+        isRemembered = true
     }
 
     /// Of a small file, all extents; of a longer one, those of the first window.
@@ -270,9 +277,9 @@ extension ExtractionPlanner {
         if item.inode.linkCount > 1, linked.count < Self.linkedMax,
             linkedBytes + bytes <= Self.linkedBytesMax
         {
+            item.remember()
             linked[item.inode.number] = item.path
             linkedBytes += bytes
-            item.isRemembered = true
         }
         batch.items.append(item)
     }
