@@ -38,9 +38,9 @@ def image(tmp_path_factory):
     return path
 
 
-def reading(image, directory):
+def reading(image, directory, place=None):
     """`glovebox cat` of the long file."""
-    return Running(directory, [image], "cat", image, f"{image.name}::/long")
+    return Running(directory, [image], "cat", image, f"{image.name}::/long", place=place)
 
 
 @pytest.mark.parametrize("name", ["front", *HELPERS])
@@ -77,3 +77,32 @@ def test_nothing_is_left_of_what_is_interrupted(image, tmp_path):
             assert code in (INTERRUPTED, -signal.SIGINT), (code, error)
         finally:
             running.close()
+
+
+def test_the_next_engine_removes_what_front_and_guardian_left_that_were_killed_at_once(
+    image, tmp_path
+):
+    generator = random.Random(3)
+    for _ in range(MOMENTS):
+        first = reading(image, tmp_path)
+        other = None
+        try:
+            first.helper("worker")
+            time.sleep(generator.uniform(0, LATEST))
+            guardian = first.helper("guardian")
+            os.kill(guardian, signal.SIGSTOP)
+            first.process.kill()
+            os.kill(guardian, signal.SIGKILL)
+            first.finish()
+            first.nothing_is_left(directory=False)
+            left = set(first.place.iterdir())
+            assert left
+            other = reading(image, tmp_path, place=first.place)
+            other.helper("server")
+            assert not left & set(first.place.iterdir())
+            other.process.kill()
+            other.finish()
+            other.nothing_is_left()
+        finally:
+            for one in filter(None, (other, first)):
+                one.close()

@@ -6,6 +6,7 @@ that are the judges: the worker has to say what they say.
 
 import os
 import pathlib
+import socket
 import stat
 import subprocess
 
@@ -13,6 +14,7 @@ import pytest
 
 import support
 import worker as protocol
+from engine import status
 from worker import Failure, Worker
 
 ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(
@@ -286,6 +288,91 @@ def test_a_raw_disk_with_the_header_of_another_format_stays_raw(engine):
     }
     assert str(engine.secret) not in files
     assert not any(pathlib.Path(file).name in ("canary", "disk.eph1") for file in files)
+
+
+HOSTILE = """#!/bin/sh
+try() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "$name"; fi; }
+write() { ( : >> "$1" ); }
+{
+try own-file write "$TMPDIR/mine"
+try libraries ls /usr/lib
+try read cat PLACE/canary
+try list ls PLACE
+try overwrite write PLACE/canary
+try create write PLACE/new
+try temporary write /tmp/glovebox-hostile
+try home ls /root
+try secrets cat /etc/shadow
+try instances ls /var/lib
+try socket /usr/bin/python3 -c "
+import socket; socket.socket(socket.AF_UNIX).connect('PLACE/socket')"
+try network /usr/bin/python3 -c "
+import socket; socket.create_connection(('127.0.0.1', PORT))"
+try devices head -c 1 /dev/DISK
+try end true
+} > "$TMPDIR/report"
+exit 1
+"""
+
+
+@pytest.mark.skipif(not support.has_landlock(), reason="this kernel has no Landlock")
+def test_what_takes_over_the_appliance_reaches_nothing_of_the_host(fixtures, tmp_path):
+    """A hostile program in QEMU's place, which is where a guest that broke out would be."""
+    (tmp_path / "canary").write_bytes(SECRET)
+    (tmp_path / "canary").chmod(0o666)
+    disk = next((name for name in ("vda", "sda", "loop0") if os.path.exists(f"/dev/{name}")), "mem")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        local.bind(str(tmp_path / "socket"))
+        local.listen()
+        script = HOSTILE.replace("PORT", str(tcp.getsockname()[1])).replace("DISK", disk)
+        hypervisor = tmp_path / "hypervisor"
+        hypervisor.write_text(script.replace("PLACE", str(tmp_path)))
+        hypervisor.chmod(0o755)
+        disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
+        with Worker(ENGINE, disks, {"LIBGUESTFS_HV": str(hypervisor)}) as worker:
+            with pytest.raises(Failure):
+                worker.launch()
+            report = pathlib.Path(worker.place, "report").read_text().split()
+    # A user's own sockets are theirs; root's worker is nobody.
+    expected = ["own-file", "libraries", *["socket"] * (not support.is_root()), "end"]
+    assert report == expected
+    assert (tmp_path / "canary").read_bytes() == SECRET
+
+
+def test_worker_and_appliance_can_gain_no_rights_and_are_not_root(engine):
+    for process in [engine.process.pid, *descendants(engine.process.pid)]:
+        found = status(process)
+        assert found["NoNewPrivs"] == "1", found
+        if support.is_root():
+            assert found["Uid"].split() == found["Gid"].split() == ["65534"] * 4, found
+            for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+                assert int(found[name], 16) == 1 << 2, (name, found)
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif("LIBGUESTFS_CACHEDIR" in os.environ, reason="the cache is elsewhere")
+def test_the_appliance_of_roots_worker_lies_where_only_root_enters(engine):
+    commands = [
+        pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        for pid in descendants(engine.process.pid)
+    ]
+    place = pathlib.Path("/var/cache/glovebox")
+    assert any(bytes(place / ".guestfs-65534") in command for command in commands)
+    assert place.stat().st_uid == 0 and stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_an_appliance_that_failed_is_not_left_as_a_zombie(engine):
+    """KVM that does not work has cost a first one."""
+    assert not zombies(engine.process.pid)
+
+
+def zombies(pid):
+    lines = subprocess.check_output(["ps", "-e", "-o", "pid=,ppid=,stat="], text=True).splitlines()
+    processes = [line.split() for line in lines]
+    return [child for child, parent, state in processes if int(parent) == pid and state[0] == "Z"]
 
 
 def descendants(pid):

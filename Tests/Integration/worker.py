@@ -68,6 +68,7 @@ class Worker:
 
     def __init__(self, program, disks, environment=None):
         self.directory = tempfile.mkdtemp(prefix="glovebox-", dir="/tmp")
+        self.place = self.directory + "/w"
         self.exports = []
         self.disks = []
         self.progress = []
@@ -76,10 +77,10 @@ class Worker:
         ours, theirs = socket.socketpair()
         self.channel = ours
         self.process = subprocess.Popen(
-            ["sh", "-c", 'exec "$0" worker 3<&0 </dev/null', program],
+            ["sh", "-c", 'exec "$0" worker $PPID "$1" 3<&0 </dev/null', program, self.place],
             stdin=theirs,
             stderr=open(f"{self.directory}/worker.log", "wb"),
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "TMPDIR": self.place, **(environment or {})},
         )
         theirs.close()
 
@@ -98,6 +99,9 @@ class Worker:
         while not os.path.exists(where):
             assert time.monotonic() < deadline and export.poll() is None
             time.sleep(0.02)
+        if os.geteuid() == 0:
+            # The worker is nobody then.
+            os.chown(where, 65534, 65534)
         size = int(subprocess.check_output(["nbdinfo", "--size", f"nbd+unix:///?socket={where}"]))
         self.disks.append((os.path.basename(path), where, size))
 
@@ -149,7 +153,7 @@ class Worker:
         message = struct.pack("<BI", 1, len(self.disks))
         for name, where, size in self.disks:
             message += run(name.encode()) + run(where.encode()) + struct.pack("<Q", size)
-        message += run(self.directory.encode()) + struct.pack("<IB", memory, kvm)
+        message += run(self.place.encode()) + struct.pack("<IB", memory, kvm)
         return bool(self.ask(message, 2).take("B"))
 
     def volumes(self):

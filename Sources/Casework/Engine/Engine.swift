@@ -26,6 +26,8 @@ package final class Engine: Sendable {
         package var askKey: (@Sendable (String) -> [UInt8]?)?
         /// Hears how far the start is.
         package var progress: @Sendable (String) -> Void
+        /// Hears what a user ought to know, such as what this host cannot confine.
+        package var warn: @Sendable (String) -> Void
         /// Memory of the appliance in MiB; 0 leaves it to libguestfs.
         package var memoryMiB: UInt32
 
@@ -34,12 +36,14 @@ package final class Engine: Sendable {
             keys: [[UInt8]] = [],
             askKey: (@Sendable (String) -> [UInt8]?)? = nil,
             progress: @escaping @Sendable (String) -> Void = { _ in },
+            warn: @escaping @Sendable (String) -> Void = { _ in },
             memoryMiB: UInt32 = 0
         ) {
             self.launcher = launcher
             self.keys = keys
             self.askKey = askKey
             self.progress = progress
+            self.warn = warn
             self.memoryMiB = memoryMiB
         }
     }
@@ -161,6 +165,10 @@ extension Engine {
             let processes = try setup.launcher.start(disks.map(\.image))
             guard processes.sockets.count == disks.count else {
                 throw GloveboxError(.unreadable, "The engine did not serve all disks.")
+            }
+            for warning in processes.warnings {
+                setup.progress("")
+                setup.warn(warning)
             }
             let client = WorkerClient(processes)
             let exports = zip(disks, processes.sockets).map { disk, socket in
