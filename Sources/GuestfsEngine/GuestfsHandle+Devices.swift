@@ -68,6 +68,19 @@ extension GuestfsHandle {
         return (String(decoding: device, as: UTF8.self), Int(number))
     }
 
+    /// Starts arrays of which members are missing, where that leaves no hole, and stops all of them
+    /// from being synchronised: members would be written anew, into the throw-away layer.
+    func startArrays() throws(GuestfsError) {
+        _ = try shell(
+            """
+            for m in /sys/block/md*/md; do
+            [ "$(cat $m/array_state)" != inactive ] || mdadm --run /dev/$(basename ${m%/md})
+            echo frozen > $m/sync_action
+            done >/dev/null 2>&1; :
+            """
+        )
+    }
+
     func arrays() throws(GuestfsError) -> [String] {
         unsafe try names(guestfs_list_md_devices(pointer))
     }
@@ -82,8 +95,12 @@ extension GuestfsHandle {
     }
 
     /// Finds volume groups on all devices, and makes their volumes appear.
+    ///
+    /// Of a group that lacks physical volumes, the first call activates none and the second one those
+    /// that lack nothing, and fails for the rest.
     func activateVolumeGroups() throws(GuestfsError) {
         try check(unsafe guestfs_lvm_scan(pointer, 1))
+        if unsafe guestfs_vg_activate_all(pointer, 1) == -1, !isReady { throw failure() }
     }
 
     func volumeGroups() throws(GuestfsError) -> [String] {

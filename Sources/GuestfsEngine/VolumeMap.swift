@@ -8,22 +8,37 @@ internal import EngineProtocol
 /// `md127` for an array as the kernel calls it, `p2.luks` for what an encrypted volume holds (`luks`
 /// for a whole disk). They belong to the first disk that holds a part of them.
 struct VolumeMap {
-    private struct Place: Hashable {
+    private struct Place: Hashable, CustomStringConvertible {
         let disk: String
         let name: String
+
+        init(disk: String, name: String) {
+            self.disk = disk
+            self.name = name
+        }
+
+        init(_ volume: WorkerVolume) { self.init(disk: volume.disk, name: volume.name) }
+
+        var description: String { "\(disk):\(name)" }
     }
 
     private struct Found {
         let place: Place
         let device: String
+        /// The devices that it lies on.
+        let parts: [String]
     }
 
     /// Volumes that lie within others, with what they hold.
-    private(set) var inner: [WorkerVolume] = []
+    private var inner: [WorkerVolume] = []
+    /// Why not all of them may be known.
+    private var problem: String?
     private var devices: [Place: String] = [:]
+    private var placeOfDevice: [String: Place] = [:]
     /// The disk of each device, as an index.
     private var diskOfDevice: [String: Int] = [:]
     private var unlocked: [Found] = []
+    private var membersOfArray: [String: [String]] = [:]
     private let disks: [WorkerDisk]
 
     /// Looks at all devices of a fresh appliance, and activates its volume groups.
@@ -32,10 +47,22 @@ struct VolumeMap {
         do throws(GuestfsError) {
             try addDisks(appliance)
             try addPartitions(appliance)
-            try refreshInner(appliance)
         } catch {
             throw WorkerFailure(.appliance, error.message)
         }
+        // Partitions and whole disks can be opened, whatever is wrong with groups and arrays.
+        do throws(GuestfsError) { try refreshInner(appliance) } catch {
+            guard appliance.handle.isReady else {
+                throw WorkerFailure(.appliance, error.message)
+            }
+            problem = error.message
+        }
+    }
+
+    /// The volumes within others, all of them.
+    func allInner() throws(WorkerFailure) -> [WorkerVolume] {
+        if let problem { throw WorkerFailure(.disk, problem) }
+        return inner
     }
 
     /// The device of a volume.
@@ -46,7 +73,7 @@ struct VolumeMap {
         return device
     }
 
-    /// Opens an encrypted volume; what lies in it is in ``inner`` from then on.
+    /// Opens an encrypted volume; what lies in it is in ``allInner()`` from then on.
     mutating func unlock(
         _ disk: String,
         _ name: String,
@@ -65,7 +92,7 @@ struct VolumeMap {
             throw WorkerFailure(isKey ? .wrongKey : .disk, error.message)
         }
         let device = "/dev/mapper/\(mapped)"
-        unlocked.append(Found(place: place, device: device))
+        unlocked.append(Found(place: place, device: device, parts: [outer]))
         diskOfDevice[device] = diskOfDevice[outer]
         do throws(GuestfsError) { try refreshInner(appliance) } catch {
             throw WorkerFailure(.disk, error.message)
@@ -89,8 +116,7 @@ extension VolumeMap {
                     errno: 0
                 )
             }
-            devices[Place(disk: disk.name, name: "")] = device
-            diskOfDevice[device] = index
+            record(device, as: "", onDisk: index)
         }
     }
 
@@ -98,18 +124,31 @@ extension VolumeMap {
         for partition in try appliance.handle.partitions() {
             let place = try appliance.handle.place(of: partition)
             guard let index = diskOfDevice[place.device] else { continue }
-            devices[Place(disk: disks[index].name, name: "p\(place.number)")] = partition
-            diskOfDevice[partition] = index
+            record(partition, as: "p\(place.number)", onDisk: index)
         }
     }
 
+    private mutating func record(_ device: String, as name: String, onDisk index: Int) {
+        let place = Place(disk: disks[index].name, name: name)
+        devices[place] = device
+        placeOfDevice[device] = place
+        diskOfDevice[device] = index
+    }
+
     private mutating func refreshInner(_ appliance: Appliance) throws(GuestfsError) {
+        problem = nil
         var found = unlocked
+        try appliance.handle.startArrays()
         found += try arrays(appliance)
         try appliance.handle.activateVolumeGroups()
         found += try logicalVolumes(appliance)
         for one in found where devices[one.place] == nil {
             devices[one.place] = one.device
+            placeOfDevice[one.device] = one.place
+        }
+        // What was incomplete may be whole now.
+        inner.removeAll { $0.byteCount == 0 }
+        for one in found where !inner.contains(where: { one.place == Place($0) }) {
             let tags = appliance.handle.signature(of: one.device)
             inner.append(
                 WorkerVolume(
@@ -118,23 +157,37 @@ extension VolumeMap {
                     type: String(decoding: tags["TYPE"] ?? [], as: UTF8.self),
                     label: tags["LABEL"] ?? [],
                     uuid: String(decoding: tags["UUID"] ?? [], as: UTF8.self),
-                    byteCount: try appliance.handle.size(of: one.device)
+                    byteCount: try size(of: one.device, appliance),
+                    parts: one.parts.compactMap { placeOfDevice[$0]?.description }
                 )
             )
         }
         inner.sort { ($0.disk, $0.name) < ($1.disk, $1.name) }
     }
 
+    /// The size of a volume within others; 0 where there is no device, since parts are missing.
+    private func size(of device: String, _ appliance: Appliance) throws(GuestfsError) -> UInt64 {
+        do throws(GuestfsError) { return try appliance.handle.size(of: device) } catch {
+            guard appliance.handle.isReady else { throw error }
+            return 0
+        }
+    }
+
     private mutating func arrays(_ appliance: Appliance) throws(GuestfsError) -> [Found] {
         var found: [Found] = []
         for device in try appliance.handle.arrays() {
-            var known = diskOfDevice[device]
-            if known == nil { known = try firstDisk(ofArray: device, appliance) }
-            let index = known ?? 0
+            var members = membersOfArray[device] ?? []
+            if members.isEmpty { members = try self.members(ofArray: device, appliance) }
+            membersOfArray[device] = members
+            let index = members.compactMap { diskOfDevice[$0] }.min() ?? 0
             diskOfDevice[device] = index
             let name = device.split(separator: "/").last.map(String.init) ?? device
             found.append(
-                Found(place: Place(disk: disks[index].name, name: name), device: device)
+                Found(
+                    place: Place(disk: disks[index].name, name: name),
+                    device: device,
+                    parts: members
+                )
             )
         }
         return found
@@ -142,38 +195,41 @@ extension VolumeMap {
 
     /// Members bear the identifier of their array; what the kernel calls them may be another name
     /// than the one that libguestfs uses.
-    private func firstDisk(
+    private func members(
         ofArray array: String,
         _ appliance: Appliance
-    ) throws(GuestfsError) -> Int {
+    ) throws(GuestfsError) -> [String] {
         let wanted = try appliance.handle.identifier(of: array)
-        let members = diskOfDevice.filter { device, _ in
+        return placeOfDevice.keys.filter { device in
             let tags = appliance.handle.signature(of: device)
             guard tags["TYPE"].map({ $0.elementsEqual("linux_raid_member".utf8) }) == true else {
                 return false
             }
             let uuid = String(decoding: tags["UUID"] ?? [], as: UTF8.self)
             return uuid.filter(\.isHexDigit).lowercased() == wanted
-        }
-        return members.values.min() ?? 0
+        }.sorted { ($0.count, $0) < ($1.count, $1) }
     }
 
     private mutating func logicalVolumes(_ appliance: Appliance) throws(GuestfsError) -> [Found] {
         var found: [Found] = []
         let physical = try appliance.handle.physicalVolumes()
-        var diskOfGroup: [String: Int] = [:]
+        var partsOfGroup: [String: [String]] = [:]
         for group in try appliance.handle.volumeGroups() {
             let parts = try appliance.handle.physicalVolumes(of: group)
-            diskOfGroup[group] = parts.compactMap { physical[$0] }
-                .compactMap { diskOfDevice[$0] }.min()
+            partsOfGroup[group] = parts.compactMap { physical[$0] }
         }
         for device in try appliance.handle.logicalVolumes() {
             let name = String(device.dropFirst("/dev/".count))
             let group = name.split(separator: "/").first.map(String.init) ?? ""
-            let index = diskOfGroup[group] ?? 0
+            let parts = partsOfGroup[group] ?? []
+            let index = parts.compactMap { diskOfDevice[$0] }.min() ?? 0
             diskOfDevice[device] = index
             found.append(
-                Found(place: Place(disk: disks[index].name, name: name), device: device)
+                Found(
+                    place: Place(disk: disks[index].name, name: name),
+                    device: device,
+                    parts: parts
+                )
             )
         }
         return found
