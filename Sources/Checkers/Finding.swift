@@ -1,3 +1,5 @@
+internal import EngineProtocol
+
 /// What one kind of file system's check found.
 public struct Finding: Equatable, Sendable {
     var verdict: Verdict
@@ -88,6 +90,8 @@ public enum Checkers {
         case "swap", "swsuspend": ("Swap space is no file system.", false)
         case "iso9660", "udf", "squashfs":
             ("There is no checker for \(type), which is written once.", false)
+        case WorkerVolume.partitionTable:
+            ("It has partitions of its own, and these are not looked for.", true)
         case "BitLocker": ("It is encrypted with BitLocker, which is not opened here.", true)
         default: ("There is no checker for \(type) here.", true)
         }

@@ -46,7 +46,7 @@ package struct WorkerVolume: Equatable, Sendable {
     package var disk: String
     /// Its name there: `` (the whole disk), `p1`, `vg/root`, `md127`, `p2.luks`.
     package var name: String
-    /// The type as blkid names it; empty where nothing is recognised.
+    /// The type as blkid names it, or ``partitionTable``; empty where nothing is recognised.
     package var type: String
     /// The label; empty where there is none.
     package var label: [UInt8]
@@ -56,6 +56,9 @@ package struct WorkerVolume: Equatable, Sendable {
     package var byteCount: UInt64
     /// The volumes that it lies on, such as `disk:p2`.
     package var parts: [String]
+
+    /// The type of a volume that has partitions of its own.
+    package static let partitionTable = "partition_table"
 
     /// More parts than any group or array has.
     package static let partsMax = 4_096

@@ -154,7 +154,7 @@ extension VolumeMap {
                 WorkerVolume(
                     disk: one.place.disk,
                     name: one.place.name,
-                    type: String(decoding: tags["TYPE"] ?? [], as: UTF8.self),
+                    type: type(tags),
                     label: tags["LABEL"] ?? [],
                     uuid: String(decoding: tags["UUID"] ?? [], as: UTF8.self),
                     byteCount: try size(of: one.device, appliance),
@@ -163,6 +163,14 @@ extension VolumeMap {
             )
         }
         inner.sort { ($0.disk, $0.name) < ($1.disk, $1.name) }
+    }
+
+    /// What blkid says that it holds; partitions on such a volume are not looked for.
+    private func type(_ tags: [String: [UInt8]]) -> String {
+        guard let type = tags["TYPE"] else {
+            return tags["PTTYPE"] == nil ? "" : WorkerVolume.partitionTable
+        }
+        return String(decoding: type, as: UTF8.self)
     }
 
     /// The size of a volume within others; 0 where there is no device, since parts are missing.

@@ -3,7 +3,6 @@
 Every run of the program that needs the engine is a launch; so each test asks for much.
 """
 
-import contextlib
 import fcntl
 import os
 import pathlib
@@ -16,7 +15,7 @@ import time
 import pytest
 
 import support
-from support import DAMAGED, DONE, ROOT, mounted, run, sha256
+from support import DAMAGED, DONE, ROOT, mounted, run
 
 LONG = 1800
 KEYS = ("open sesame", "of the group")
@@ -34,13 +33,16 @@ def volumes(tmp_path_factory):
     """The instances; in the end none of their disks may have changed."""
     directory = tmp_path_factory.mktemp("fsck-volumes")
     subprocess.run([ROOT / "Fixtures/fsck/volumes", directory], check=True)
-    before = digests(directory)
+    before = states(directory)
     yield directory
-    assert digests(directory) == before
+    assert states(directory) == before
 
 
-def digests(directory):
-    return {path: sha256(path) for path in sorted(directory.rglob("*")) if path.is_file()}
+def states(directory):
+    """Size and times of all files: no write leaves the time of change as it was."""
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ctime_ns)
+            for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,7 @@ def test_volumes_within_others_are_checked_and_repairs_rehearsed(volumes, keys):
             if "checked_as" not in report and report["type"]} == {
         "disk:vg/root": ("xfs", "clean-after-replay"),
         "disk:vg/var-log": ("ext4", "clean-after-replay"),
+        "disk:vg/nested": ("partition_table", "not-checkable"),
         "disk:p3.luks": ("ext4", "damaged"),
         "disk:inner/deep": ("ext4", "clean-after-replay"),
         "disk.eph0:md127": ("ext4", "damaged"),
@@ -74,7 +77,7 @@ def test_volumes_within_others_are_checked_and_repairs_rehearsed(volumes, keys):
     }
     assert {name: report["checked_as"] for name, report in found.items()
             if "checked_as" in report} == {
-        "disk:p2": ["disk:vg/root", "disk:vg/var-log"],
+        "disk:p2": ["disk:vg/nested", "disk:vg/root", "disk:vg/var-log"],
         "disk:p3": ["disk:p3.luks"],
         "disk:p4": ["disk:p4.luks"],
         "disk:p4.luks": ["disk:inner/deep"],
@@ -83,6 +86,7 @@ def test_volumes_within_others_are_checked_and_repairs_rehearsed(volumes, keys):
         "disk.eph2:": ["disk.eph1:"],
         "disk.eph4:": ["disk.eph3:"],
     }
+    assert found["disk:vg/nested"]["checkable"]
     assert found["disk.eph1:"]["devices"] == found["disk.eph4:"]["devices"] == 2
     rehearsals = {name: report["rehearsal"] for name, report in found.items()
                   if "rehearsal" in report}
@@ -118,78 +122,79 @@ def test_what_is_missing_is_named_and_hides_nothing_else(volumes):
 
 
 def test_a_closed_volume_starts_nothing_and_says_how_to_open_it(volumes):
-    result = run("fsck", volumes / "closed")
+    result = run("fsck", "--format", "raw", volumes / "closed")
     assert result.code == DAMAGED, result
     assert b"--key-file" in result.out and b"closed:luks" in result.out
     assert b"appliance" not in result.err
 
 
-@contextlib.contextmanager
-def terminal(*arguments):
-    """Runs glovebox at a terminal of its own, with pipes for its output."""
-    leader, follower = pty.openpty()
+class Terminal:
+    """Runs glovebox at a terminal of its own, with pipes for its output; used as a context."""
 
-    def sit_down():
+    def __init__(self, *arguments):
+        self.shown = b""
+        # The program opens its end when it asks: without another one, reading would fail till then.
+        self.leader, self.follower = pty.openpty()
+        self.process = subprocess.Popen(
+            [support.GLOVEBOX, *map(os.fspath, arguments)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=self.sit_down,
+        )
+
+    def sit_down(self):
+        support.attend_signals()
         os.setsid()
-        fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(self.follower, termios.TIOCSCTTY, 0)
 
-    process = subprocess.Popen(
-        [support.GLOVEBOX, *map(os.fspath, arguments)], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=sit_down,
-    )
-    os.close(follower)
-    try:
-        yield process, leader
-    finally:
-        process.kill()
-        process.wait(30)
-        os.close(leader)
+    def __enter__(self):
+        return self
 
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        os.close(self.leader)
+        os.close(self.follower)
 
-def answer(leader, prompt, line):
-    """Waits for the prompt on the terminal, and types a line; gives what stood there."""
-    shown = b""
-    end = time.monotonic() + LONG
-    while not shown.endswith(prompt):
-        ready, _, _ = select.select([leader], [], [], max(0, end - time.monotonic()))
-        assert ready, shown
-        shown += os.read(leader, 4096)
-    # Nobody may read along.
-    assert not termios.tcgetattr(leader)[3] & termios.ECHO
-    os.write(leader, line + b"\n")
-    return shown
+    def answer(self, prompt, line):
+        """Waits for a prompt that stands at the end, and types a line."""
+        end = time.monotonic() + LONG
+        while not self.shown.endswith(prompt):
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < end, self.shown
+            if select.select([self.leader], [], [], 1)[0]:
+                self.shown += os.read(self.leader, 4096)
+        # Nobody may read along.
+        assert not termios.tcgetattr(self.leader)[3] & termios.ECHO
+        self.shown += b"<"
+        os.write(self.leader, line + b"\n")
 
-
-def rest(leader):
-    shown = b""
-    while select.select([leader], [], [], 0)[0]:
-        try:
-            shown += os.read(leader, 4096)
-        except OSError:
-            break
-    return shown
+    def finish(self):
+        """Its exit code, and all that it said: standard output, standard error, the terminal."""
+        out, err = self.process.communicate(timeout=LONG)
+        while select.select([self.leader], [], [], 0)[0]:
+            self.shown += os.read(self.leader, 4096)
+        return self.process.returncode, out, err, self.shown
 
 
 def test_a_passphrase_is_asked_for_again_after_a_wrong_one(volumes):
     """What it opens needs its journal: the file's name stands there alone."""
-    prompt = b"Passphrase of closed:: "
-    with terminal("cat", volumes / "closed", "closed:luks:/etc/moved") as (process, leader):
-        shown = answer(leader, prompt, b"not this one")
-        shown += answer(leader, prompt, KEYS[0].encode())
-        out, err = process.communicate(timeout=LONG)
-        shown += rest(leader)
-    assert process.returncode == DONE, err
+    command = ("cat", "--format", "raw", volumes / "closed", "closed:luks:/etc/moved")
+    with Terminal(*command) as terminal:
+        terminal.answer(b"Passphrase of closed:: ", b"not this one")
+        terminal.answer(b"Passphrase of closed:: ", KEYS[0].encode())
+        code, out, err, shown = terminal.finish()
+    assert code == DONE, err
     assert out == b"file 1\nfile 1\n"
     assert KEYS[0].encode() not in shown + err and b"not this one" not in shown + err
 
 
 def test_no_passphrase_leaves_the_volume_unchecked(volumes):
-    with terminal("fsck", volumes / "closed", "closed:") as (process, leader):
+    command = ("fsck", "--format", "raw", volumes / "closed", "closed:")
+    with Terminal(*command) as terminal:
         for _ in range(3):
-            answer(leader, b"Passphrase of closed:: ", b"not this one")
-        out, err = process.communicate(timeout=LONG)
-    assert process.returncode == DAMAGED, err
-    assert b"--key-file" in out and b"not this one" not in out + err
+            terminal.answer(b"Passphrase of closed:: ", b"not this one")
+        code, out, err, shown = terminal.finish()
+    assert code == DAMAGED, err
+    assert b"--key-file" in out and b"not this one" not in out + err + shown
 
 
 def test_a_guest_on_btrfs_shows_what_only_its_journals_have(volumes):

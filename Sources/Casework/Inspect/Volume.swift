@@ -113,8 +113,10 @@ public final class Volume: Sendable {
 
     /// Whether `type` is a file system, and no container, encryption or swap space.
     package static func isFileSystem(_ type: String) -> Bool {
-        ![encryptedType, "LVM2_member", "linux_raid_member", "swap", "swsuspend", "BitLocker"]
-            .contains(type)
+        ![
+            encryptedType, "LVM2_member", "linux_raid_member", WorkerVolume.partitionTable, "swap",
+            "swsuspend", "BitLocker",
+        ].contains(type)
     }
 
     /// Types that no Linux guest has its root on.
