@@ -117,22 +117,6 @@ extension GuestfsHandle {
         unsafe try names(guestfs_vgpvuuids(pointer, group)).map { $0.filter { $0 != "-" } }
     }
 
-    /// The device of each physical volume, by its identifier without hyphens.
-    func physicalVolumes() throws(GuestfsError) -> [String: String] {
-        guard let list = unsafe guestfs_pvs_full(pointer) else { throw failure() }
-        defer { unsafe guestfs_free_lvm_pv_list(list) }
-        var devices: [String: String] = [:]
-        for index in 0..<Int(unsafe list.pointee.len) {
-            let one = unsafe list.pointee.val[index]
-            guard let name = unsafe one.pv_name else { continue }
-            // Not terminated, as guestfs.h warns.
-            let uuid = unsafe withUnsafeBytes(of: one.pv_uuid) { unsafe Array($0) }
-            unsafe devices[String(decoding: uuid, as: UTF8.self).filter { $0 != "-" }] =
-                String(cString: name)
-        }
-        return devices
-    }
-
     /// Opens an encrypted volume as /dev/mapper/`name`.
     func unlock(_ device: String, key: [UInt8], as name: String) throws(GuestfsError) {
         var secret = terminated(key)

@@ -208,19 +208,33 @@ extension VolumeMap {
         _ appliance: Appliance
     ) throws(GuestfsError) -> [String] {
         let wanted = try appliance.handle.identifier(of: array)
-        return placeOfDevice.keys.filter { device in
+        return members("linux_raid_member", appliance)
+            .filter { $0.uuid.filter(\.isHexDigit).lowercased() == wanted }
+            .map(\.device)
+            .sorted { ($0.count, $0) < ($1.count, $1) }
+    }
+
+    /// The devices that carry this signature, each with the identifier in it.
+    ///
+    /// By blkid, device by device: the names that mdadm and LVM have for disks are the kernel's,
+    /// which gives them in another order than libguestfs.
+    private func members(
+        _ type: String,
+        _ appliance: Appliance
+    ) -> [(device: String, uuid: String)] {
+        placeOfDevice.keys.compactMap { device in
             let tags = appliance.handle.signature(of: device)
-            guard tags["TYPE"].map({ $0.elementsEqual("linux_raid_member".utf8) }) == true else {
-                return false
-            }
-            let uuid = String(decoding: tags["UUID"] ?? [], as: UTF8.self)
-            return uuid.filter(\.isHexDigit).lowercased() == wanted
-        }.sorted { ($0.count, $0) < ($1.count, $1) }
+            guard tags["TYPE"].map({ $0.elementsEqual(type.utf8) }) == true else { return nil }
+            return (device, String(decoding: tags["UUID"] ?? [], as: UTF8.self))
+        }
     }
 
     private mutating func logicalVolumes(_ appliance: Appliance) throws(GuestfsError) -> [Found] {
         var found: [Found] = []
-        let physical = try appliance.handle.physicalVolumes()
+        var physical: [String: String] = [:]
+        for member in members("LVM2_member", appliance) {
+            physical[member.uuid.filter { $0 != "-" }] = member.device
+        }
         var partsOfGroup: [String: [String]] = [:]
         for group in try appliance.handle.volumeGroups() {
             let parts = try appliance.handle.physicalVolumes(of: group)
