@@ -94,6 +94,7 @@ struct VolumeMap {
         let device = "/dev/mapper/\(mapped)"
         unlocked.append(Found(place: place, device: device, parts: [outer]))
         diskOfDevice[device] = diskOfDevice[outer]
+        placeOfDevice[device] = place
         do throws(GuestfsError) { try refreshInner(appliance) } catch {
             throw WorkerFailure(.disk, error.message)
         }
@@ -190,13 +191,9 @@ extension VolumeMap {
             let index = members.compactMap { diskOfDevice[$0] }.min() ?? 0
             diskOfDevice[device] = index
             let name = device.split(separator: "/").last.map(String.init) ?? device
-            found.append(
-                Found(
-                    place: Place(disk: disks[index].name, name: name),
-                    device: device,
-                    parts: members
-                )
-            )
+            let place = Place(disk: disks[index].name, name: name)
+            placeOfDevice[device] = place
+            found.append(Found(place: place, device: device, parts: members))
         }
         return found
     }
