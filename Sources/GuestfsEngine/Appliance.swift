@@ -17,6 +17,10 @@ final class Appliance {
     private let watch: LaunchWatch
     /// Limits the time of checks; there where there are any.
     var checkWatch: HypervisorWatch?
+    /// The devices of volumes, for checks; nil where they have not been looked for.
+    var volumes: VolumeMap?
+    /// What opens encrypted volumes, for checks.
+    var keys: KeyRing?
 
     /// With KVM an appliance boots in seconds; one that is silent hangs.
     ///

@@ -61,6 +61,19 @@ extension GuestfsHandle {
         unsafe try names(guestfs_list_partitions(pointer))
     }
 
+    /// Starts arrays of which members are missing, where that leaves no hole, and stops all of them
+    /// from being synchronised: members would be written anew, into the throw-away layer.
+    func startArrays() throws(GuestfsError) {
+        _ = try shell(
+            """
+            for m in /sys/block/md*/md; do
+            [ "$(cat $m/array_state)" != inactive ] || mdadm --run /dev/$(basename ${m%/md})
+            echo frozen > $m/sync_action
+            done >/dev/null 2>&1; :
+            """
+        )
+    }
+
     func arrays() throws(GuestfsError) -> [String] {
         unsafe try names(guestfs_list_md_devices(pointer))
     }
@@ -75,8 +88,12 @@ extension GuestfsHandle {
     }
 
     /// Finds volume groups on all devices, and makes their volumes appear.
+    ///
+    /// Of a group that lacks physical volumes, the first call activates none and the second one those
+    /// that lack nothing, and fails for the rest.
     func activateVolumeGroups() throws(GuestfsError) {
         try check(unsafe guestfs_lvm_scan(pointer, 1))
+        if unsafe guestfs_vg_activate_all(pointer, 1) == -1, !isReady { throw failure() }
     }
 
     func volumeGroups() throws(GuestfsError) -> [String] {
@@ -91,22 +108,6 @@ extension GuestfsHandle {
     /// The identifiers of a volume group's physical volumes, without hyphens.
     func physicalVolumes(of group: String) throws(GuestfsError) -> [String] {
         unsafe try names(guestfs_vgpvuuids(pointer, group)).map { $0.filter { $0 != "-" } }
-    }
-
-    /// The device of each physical volume, by its identifier without hyphens.
-    func physicalVolumes() throws(GuestfsError) -> [String: String] {
-        guard let list = unsafe guestfs_pvs_full(pointer) else { throw failure() }
-        defer { unsafe guestfs_free_lvm_pv_list(list) }
-        var devices: [String: String] = [:]
-        for index in 0..<Int(unsafe list.pointee.len) {
-            let one = unsafe list.pointee.val[index]
-            guard let name = unsafe one.pv_name else { continue }
-            // Not terminated, as guestfs.h warns.
-            let uuid = unsafe withUnsafeBytes(of: one.pv_uuid) { unsafe Array($0) }
-            unsafe devices[String(decoding: uuid, as: UTF8.self).filter { $0 != "-" }] =
-                String(cString: name)
-        }
-        return devices
     }
 
     /// Opens an encrypted volume as /dev/mapper/`name`.

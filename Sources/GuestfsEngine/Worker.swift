@@ -10,6 +10,7 @@ final class Worker {
     private var appliance: Appliance?
     private var launch: WorkerLaunch?
     private var volumes: VolumeMap?
+    private var keys = KeyRing()
     private var mounts: [UInt32: String] = [:]
     private var lastMount: UInt32 = 0
     /// The file that is known to be a regular one: opening another kind could wait for ever.
@@ -40,7 +41,10 @@ final class Worker {
         switch request {
         case .launch(let launch): try start(launch)
         case .volumes: try send(.volumes(try innerVolumes()))
-        case .unlock(let disk, let volume, let key): try unlock(disk, volume, key)
+        case .unlock(let disk, let volume, let key, let keep):
+            try unlock(disk, volume, key)
+            if keep { keys.keep(key, of: volume, on: disk) }
+            try send(.done)
         case .open(let disk, let volume, let replay):
             try send(.opened(try open(disk, volume, replay: replay)))
         case .entries(let mount, let path): try sendEntries(mount, path)
@@ -122,12 +126,16 @@ extension Worker {
         // What did not work for the first appliance is not tried for the next ones.
         launch.mayUseKVM = usesKVM
         var fresh = appliance
-        (appliance, volumes) = (nil, nil)
+        fresh?.volumes = volumes
+        let keys = keys
+        (appliance, volumes, self.keys) = (nil, nil, KeyRing())
         let progress = progress
         let runner = CheckRunner(progress: progress) { () throws(CheckShellError) in
             if let ready = fresh.take() { return ready }
             do throws(WorkerFailure) {
-                return try Appliance.start(launch, progress: progress)
+                let started = try Appliance.start(launch, progress: progress)
+                started.keys = keys
+                return started
             } catch {
                 throw CheckShellError(error.message)
             }
@@ -177,7 +185,6 @@ extension Worker {
         var map = try volumeMap()
         try map.unlock(disk, name, key, with: try running())
         volumes = map
-        try send(.done)
     }
 
     private func open(

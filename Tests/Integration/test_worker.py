@@ -144,7 +144,7 @@ def compare(engine, number, source, below=b"", fields=None, contents=None):
 
 def test_volumes_within_volumes_have_names(engine):
     volumes = engine.volumes()
-    kinds = {name: (kind, label) for name, (kind, label, _, _) in volumes.items()}
+    kinds = {name: (kind, label) for name, (kind, label, *_) in volumes.items()}
     assert kinds["disk:vg/root"] == ("xfs", b"")
     assert kinds["disk:vg/data"] == ("btrfs", b"")
     assert kinds["disk:vg/thin"] == ("", b"")
@@ -153,6 +153,11 @@ def test_volumes_within_volumes_have_names(engine):
     assert kinds["disk.eph0:p8.luks"] == ("LVM2_member", b"")
     assert kinds["disk.eph0:inner/deep"] == ("ext4", b"engine-deep")
     assert volumes["disk:vg/thin"][3] == 16 << 20
+    parts = {name: volume[4] for name, volume in volumes.items()}
+    assert parts["disk:vg/root"] == parts["disk:vg/thin"] == ["disk:p2"]
+    assert parts["disk.eph0:md127"] == ["disk.eph0:p9", "disk.eph0:p10"]
+    assert parts["disk.eph0:p7.luks"] == ["disk.eph0:p7"]
+    assert parts["disk.eph0:inner/deep"] == ["disk.eph0:p8.luks"]
 
 
 def test_volumes_within_volumes_are_looked_for_only_when_asked_for(engine):

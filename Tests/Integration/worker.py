@@ -162,11 +162,13 @@ class Worker:
         for _ in range(reader.take("I")):
             disk, name, kind = (reader.run().decode() for _ in range(3))
             label, uuid = reader.run(), reader.run().decode()
-            found[f"{disk}:{name}"] = (kind, label, uuid, reader.take("Q"))
+            size = reader.take("Q")
+            parts = [reader.run().decode() for _ in range(reader.take("I"))]
+            found[f"{disk}:{name}"] = (kind, label, uuid, size, parts)
         return found
 
     def unlock(self, disk, volume, key):
-        self.ask(b"\x03" + run(disk.encode()) + run(volume.encode()) + run(key), 9)
+        self.ask(b"\x03" + run(disk.encode()) + run(volume.encode()) + run(key) + b"\0", 9)
 
     def open(self, disk, volume, replay=True):
         message = b"\x04" + run(disk.encode()) + run(volume.encode()) + bytes([replay])

@@ -50,6 +50,8 @@ package final class Engine: Sendable {
 
     private let setup: Setup
     private let journal: JournalPolicy
+    /// Whether the worker keeps keys, for the appliances that checks start.
+    private let isForChecks: Bool
     private let disks: @Sendable () throws(GloveboxError) -> [Disk]
     private let running = Memo<Running>()
     private let inner = Mutex<[Volume]?>(nil)
@@ -65,10 +67,12 @@ package final class Engine: Sendable {
     package init(
         _ setup: Setup,
         journal: JournalPolicy,
+        isForChecks: Bool = false,
         disks: @escaping @Sendable () throws(GloveboxError) -> [Disk]
     ) {
         self.setup = setup
         self.journal = journal
+        self.isForChecks = isForChecks
         self.disks = disks
     }
 
@@ -111,9 +115,9 @@ package final class Engine: Sendable {
         return try list(client)
     }
 
-    /// An engine of its own, which starts as this one does, for some of the disks.
-    package func another(for disks: [Disk]) -> Engine {
-        Engine(setup, journal: journal) { disks }
+    /// An engine of its own for checks, which starts as this one does, for some of the disks.
+    package func forChecks(of disks: [Disk]) -> Engine {
+        Engine(setup, journal: journal, isForChecks: true) { disks }
     }
 
     /// Has volumes checked, by a request of the module Checkers; the appliance ends with that.
@@ -260,7 +264,12 @@ extension Engine {
             }
             guard let key else { return false }
             do throws(WorkerFailure) {
-                try client.unlock(disk: volume.disk, volume: volume.volume, key: key)
+                try client.unlock(
+                    disk: volume.disk,
+                    volume: volume.volume,
+                    key: key,
+                    keep: isForChecks
+                )
                 return true
             } catch {
                 if error.kind != .wrongKey { throw GloveboxError(error, at: "\(volume)") }
