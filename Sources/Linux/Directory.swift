@@ -4,9 +4,27 @@ internal import Glibc
 ///
 /// Names that are not UTF-8 are given as ``CommandLineBytes`` carries them.
 package func directoryNames(_ path: String) throws(SystemError) -> [String] {
-    var names: [String] = []
-    try eachEntry(of: path) { (_, name) throws(SystemError) in names.append(name) }
-    return names
+    guard let stream = unsafe opendir(CommandLineBytes.terminated(path)) else {
+        throw .last("opendir", path)
+    }
+    return unsafe try namesAndClose(stream, path).map { CommandLineBytes.encode($0) }
+}
+
+/// The names that an open directory still has to give, without `.` and `..`; closes it.
+func namesAndClose(_ stream: OpaquePointer, _ path: String) throws(SystemError) -> [[UInt8]] {
+    defer { _ = unsafe closedir(stream) }
+    var names: [[UInt8]] = []
+    while true {
+        errno = 0
+        guard let entry = unsafe readdir(stream) else {
+            guard errno == 0 else { throw .last("readdir", path) }
+            return names
+        }
+        let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+            unsafe Array(bytes.prefix { $0 != 0 })
+        }
+        if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
+    }
 }
 
 /// The entries of a directory with what they lead to, symbolic links followed, in no particular order.
@@ -16,36 +34,17 @@ package func directoryNames(_ path: String) throws(SystemError) -> [String] {
 package func directoryStatuses(
     _ path: String
 ) throws(SystemError) -> [(name: String, status: FileStatus)] {
+    let directory = try FileDescriptor.openDirectory(path)
     var entries: [(name: String, status: FileStatus)] = []
-    try eachEntry(of: path) { (directory, name) throws(SystemError) in
+    for name in try directoryNames(path) {
         var raw = stat()
-        if unsafe fstatat(directory, CommandLineBytes.terminated(name), &raw, 0) == 0 {
+        if unsafe fstatat(directory.number, CommandLineBytes.terminated(name), &raw, 0) == 0 {
             entries.append((name, FileStatus(raw)))
         } else if ![ENOENT, ELOOP, ENOTDIR].contains(errno) {
             throw .last("fstatat", "\(path)/\(name)")
         }
     }
     return entries
-}
-private func eachEntry(
-    of path: String,
-    _ body: (_ directory: CInt, _ name: String) throws(SystemError) -> Void
-) throws(SystemError) {
-    guard let stream = unsafe opendir(CommandLineBytes.terminated(path)) else {
-        throw .last("opendir", path)
-    }
-    defer { _ = unsafe closedir(stream) }
-    while true {
-        errno = 0
-        guard let entry = unsafe readdir(stream) else {
-            guard errno == 0 else { throw .last("readdir", path) }
-            return
-        }
-        let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-            unsafe CommandLineBytes.encode(bytes.prefix { $0 != 0 })
-        }
-        if name != ".", name != ".." { try body(unsafe dirfd(stream), name) }
-    }
 }
 
 /// The content of a small file of the host; EFBIG where it has more than `limit` bytes.
