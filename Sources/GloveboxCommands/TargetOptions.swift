@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Casework
 internal import Glovebox
 
 /// What every command that opens a target takes.
@@ -52,6 +53,15 @@ struct TargetOptions: ParsableArguments {
     )
     var keyFile: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Where the audit log is kept, if not at the program's own place.",
+            discussion: "That is /var/lib/glovebox for root, ~/.local/state/glovebox for others.",
+            valueName: "dir"
+        )
+    )
+    var stateDir: String?
+
     @Flag(help: "Print JSON; docs/json.md describes it.")
     var json = false
 
@@ -67,6 +77,7 @@ struct TargetOptions: ParsableArguments {
             engine: engine.choice,
             enginePath: enginePath,
             keyFiles: keyFile,
+            stateDirectory: stateDir,
             json: json,
             verbose: verbose
         )
@@ -77,6 +88,14 @@ struct TargetOptions: ParsableArguments {
         -> Result
     {
         try settings.withInstance(at: target, body)
+    }
+
+    /// The same, with the line of the audit log that says so.
+    func withRecordedInstance<Result>(
+        at target: String,
+        _ body: (Instance, AuditRecord?) throws -> Result
+    ) throws -> Result {
+        try settings.withRecordedInstance(at: target, body)
     }
 }
 

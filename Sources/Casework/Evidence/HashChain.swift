@@ -19,6 +19,12 @@ package struct HashChain: Equatable, Sendable {
         head = .zero
     }
 
+    /// What ended with a line of that number and digest, which somebody vouches for.
+    package init(sequence: UInt64, head: Digest) {
+        self.sequence = sequence
+        self.head = head
+    }
+
     /// The longest line that is read.
     package static let lineBytesMax = 1 << 20
 

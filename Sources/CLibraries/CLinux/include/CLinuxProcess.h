@@ -64,6 +64,9 @@ int glovebox_set_limit(int resource, uint64_t value);
 /// A stream socket that listens at `path`.
 int glovebox_listen(const char *path);
 
+/// Sends one datagram to the socket of syslog, /dev/log, without waiting.
+int glovebox_system_log(const void *message, size_t count);
+
 /// The ABI of the kernel's Landlock, or -1 where it has none.
 int glovebox_landlock_version(void);
 
