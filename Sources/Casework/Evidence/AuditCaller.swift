@@ -30,7 +30,8 @@ struct AuditCaller {
     }
 
     private static var loginID: UInt32? {
-        guard let content = try? fileContent("/proc/self/loginuid", limit: 32) else { return nil }
+        let file = try? FileDescriptor.openFile("/proc/self/loginuid")
+        guard let content = try? file?.bytes(in: 0..<32) else { return nil }
         let digits = String(decoding: content.prefix { $0 != 0x0A }, as: UTF8.self)
         guard let number = UInt32(digits), number != unset else { return nil }
         return number

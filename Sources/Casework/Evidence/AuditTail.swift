@@ -1,4 +1,5 @@
 internal import Digests
+internal import DiskFormats
 internal import JSON
 internal import Linux
 
@@ -15,26 +16,27 @@ struct AuditTail {
     ///
     /// Throws where they are no part of a chain, for nothing can then be added that proves anything.
     init(of file: FileDescriptor, size: UInt64) throws(GloveboxError) {
-        let last: LastLines?
-        do throws(SystemError) { last = try LastLines(2, of: file, size: size) } catch {
-            throw .auditLogUnusable("\(error)")
+        let last = try auditing { () throws(SystemError) in
+            try LastLines(2, of: file, size: size)
         }
         guard let last else {
             throw Self.damaged(file, "a line is longer than any that this program writes")
         }
+        guard let chain = Self.chain(last) else {
+            throw Self.damaged(file, "its last lines do not belong together")
+        }
+        self.chain = chain
         torn = last.rest
         end = size - UInt64(torn.count)
-        do throws(JSONError) { chain = try Self.chain(last) } catch {
-            throw Self.damaged(file, "\(error)")
-        }
     }
 
-    private static func chain(_ last: LastLines) throws(JSONError) -> HashChain {
+    private static func chain(_ last: LastLines) -> HashChain? {
         guard let first = last.lines.first else { return HashChain() }
         var chain =
-            last.areAll ? try HashChain(beginningWith: first) : try HashChain(unchecked: first)
-        for line in last.lines.dropFirst() { _ = try chain.read(line) }
-        return chain
+            last.areAll
+            ? try? HashChain(beginningWith: first) : HashChain(endingWith: first)
+        for line in last.lines.dropFirst() where chain?.skip(line) == false { chain = nil }
+        return last.lines.last?.last == UInt8(ascii: "}") ? chain : nil
     }
 
     private static func damaged(_ file: FileDescriptor, _ reason: String) -> GloveboxError {
@@ -66,29 +68,17 @@ struct AuditTail {
 }
 
 extension HashChain {
-    /// What ends with `line`, whatever came before it.
-    init(unchecked line: [UInt8]) throws(JSONError) {
-        var members = try JSONMembers(JSONValue(line), of: "a line")
-        let sequence = try members.integer("seq", as: UInt64.self)
-        guard sequence > 0,
-            let previous = Digest(hexadecimal: Array(try members.string("prev").utf8))
-        else { throw JSONError("a line has no place in a chain") }
-        self.init(sequence: sequence - 1, head: previous)
-        _ = try read(line)
-    }
-
     /// What begins and ends with `line`: the very first one, or one that says which log it continues.
     init(beginningWith line: [UInt8]) throws(JSONError) {
-        self.init()
-        let continued = try? HashChain(unchecked: line)
-        if let continued, continued.sequence > 1 {
-            var members = try JSONMembers(JSONValue(line), of: "the first line")
-            guard try members.string("event") == "continued" else {
-                throw JSONError("line \(continued.sequence) is the first one")
-            }
-            self = continued
-        } else {
+        guard let chain = HashChain(endingWith: line), chain.sequence > 1 else {
+            self.init()
             _ = try read(line)
+            return
         }
+        var members = try JSONMembers(JSONValue(line), of: "the first line")
+        guard try members.string("event") == "continued" else {
+            throw JSONError("line \(chain.sequence) is the first one")
+        }
+        self = chain
     }
 }

@@ -132,7 +132,7 @@ package struct AuditVerification: Sendable {
         isFirst: Bool
     ) -> JSONError? {
         let expected = chain.sequence + 1
-        guard let found = try? HashChain(unchecked: line).sequence else { return nil }
+        guard let found = HashChain(endingWith: line)?.sequence else { return nil }
         if isFirst, found == 1 {
             return JSONError(
                 "a log begins anew, which does not continue that of line \(expected - 1)"

@@ -9,7 +9,7 @@ struct LastLines {
     /// Whether ``lines`` are all that the file has.
     let areAll: Bool
 
-    private static let windowBytesMin = 8 << 10
+    private static let windowBytesMin = 2 << 10
 
     /// Reads the last `count` lines of the first `size` bytes of `file`, or all where it has fewer.
     ///
