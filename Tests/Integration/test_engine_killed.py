@@ -14,7 +14,7 @@ import pytest
 import support
 from support import DAMAGED, INTERRUPTED, tool
 
-ENGINE = pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
+ENGINE = support.ENGINE
 MOMENTS = 20 if support.SOAK else 1
 # With KVM that works the appliance is up in three seconds; without, in twenty.
 LATEST = 30

@@ -15,9 +15,7 @@ import support
 import worker as protocol
 from worker import Failure, Worker
 
-ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(
-    pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
-)
+ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(support.ENGINE)
 SECRET = b"of the host alone: c4a760a8"
 
 pytestmark = [
