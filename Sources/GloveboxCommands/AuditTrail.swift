@@ -1,4 +1,5 @@
 internal import Casework
+internal import Digests
 internal import DiskFormats
 internal import Glovebox
 internal import Linux
@@ -53,6 +54,17 @@ struct AuditTrail {
             Message.warn("\(error)")
             return nil
         }
+    }
+
+    /// Records that the evidence bag at `path` is complete, with the digest of its tag manifest.
+    @discardableResult
+    func recordSeal(
+        ofBag path: String,
+        tagManifest: Digest
+    ) throws(GloveboxError) -> AuditRecord {
+        let file = try? FileDescriptor.open(path, FileDescriptor.pathOnly)
+        let bag = (try? file?.realPath()) ?? path
+        return try log().append(.sealed(bag: bag, tagManifest: tagManifest), durably: true)
     }
 }
 

@@ -71,6 +71,18 @@ struct AuditVerificationTests {
         }
     }
 
+    @Test func `a line that follows and is no line of a log is named as that`() throws {
+        var chain = HashChain(sequence: 4, head: records[3].digest)
+        let follows = Array(chain.line { $0.member("event", "read") }.dropLast(2))
+        for (rest, reason) in [
+            ("}}", "more after the end"), (",\"seq\":5}", "twice"), ("}", "time"),
+        ] {
+            let problem = try problem(lines + [follows + Array((rest + "\n").utf8)])
+            #expect(problem?.line == 5)
+            #expect(problem?.reason.contains(reason) == true, "\(problem?.reason ?? "none")")
+        }
+    }
+
     @Test func `every byte that is cut off is found, whole lines by an anchor`() throws {
         let all = Array(lines.joined())
         for count in all.indices {
