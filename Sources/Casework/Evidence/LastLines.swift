@@ -31,8 +31,8 @@ struct LastLines {
             rest = pieces.popLast().map(Array.init) ?? []
             areAll = start == 0 && pieces.count <= count
             lines = pieces.suffix(count).map(Array.init)
-            let longest = max(rest.count, lines.map(\.count).max() ?? 0)
-            guard longest <= HashChain.lineBytesMax else { return nil }
+            let fits = rest.count <= HashChain.lineBytesMax
+            guard fits, lines.allSatisfy({ $0.count <= HashChain.lineBytesMax }) else { return nil }
             return
         }
     }
