@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Casework
 internal import Glovebox
 
 /// What every command that opens a target takes.
@@ -69,6 +70,15 @@ struct TargetOptions: ParsableArguments {
     )
     var reason: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where the audit log is kept, if not at the program's own place.",
+            discussion: "That is /var/lib/glovebox for root, ~/.local/state/glovebox for others.",
+            valueName: "dir"
+        )
+    )
+    var stateDir: String?
+
     @Flag(help: "Print JSON; docs/json.md describes it.")
     var json = false
 
@@ -86,6 +96,7 @@ struct TargetOptions: ParsableArguments {
             keyFiles: keyFile,
             approval: approval,
             reason: reason,
+            stateDirectory: stateDir,
             json: json,
             verbose: verbose
         )
@@ -98,6 +109,15 @@ struct TargetOptions: ParsableArguments {
         _ body: (Instance) throws -> Result
     ) throws -> Result {
         try settings.withInstance(at: target, for: purpose, body)
+    }
+
+    /// The same, with the line of the audit log that says so.
+    func withRecordedInstance<Result>(
+        at target: String,
+        for purpose: Purpose,
+        _ body: (Instance, AuditRecord?) throws -> Result
+    ) throws -> Result {
+        try settings.withRecordedInstance(at: target, for: purpose, body)
     }
 }
 

@@ -21,21 +21,34 @@ struct TargetSettings: Equatable {
     var approval: String?
     /// Why a target is read that needs no approval.
     var reason: String?
+    /// Where the audit log is; nil for the program's own place.
+    var stateDirectory: String?
     /// Print JSON.
     var json = false
     /// Say how the disks were opened.
     var verbose = false
 
-    /// Opens the target for `purpose` and hands it to `body`; says what the user has to know about it once that is done, also
-    /// where it fails: a warning may be what explains the error.
+    /// Opens the target for `purpose`, once that is in the audit log; says what the user has to know about
+    /// it when all is done, also where it fails: a warning may be what explains the error.
     func withInstance<Result>(
         at target: String,
         for purpose: Purpose,
         _ body: (Instance) throws -> Result
     ) throws -> Result {
+        try withRecordedInstance(at: target, for: purpose) { instance, _ in try body(instance) }
+    }
+
+    /// The same; `body` also gets the line of the audit log, or nil where none could be written, which
+    /// only a loose image is opened without.
+    func withRecordedInstance<Result>(
+        at target: String,
+        for purpose: Purpose,
+        _ body: (Instance, AuditRecord?) throws -> Result
+    ) throws -> Result {
         let instance = try open(target, for: purpose)
+        let record = try AuditTrail(stateDirectory: stateDirectory).recordReading(of: instance)
         defer { report(on: instance) }
-        return try body(instance)
+        return try body(instance, record)
     }
 
     private func open(_ target: String, for purpose: Purpose) throws -> Instance {

@@ -62,6 +62,17 @@ extension FileDescriptor {
         return count
     }
 
+    /// A copy of the bytes in `range`; fewer where the file ends before that.
+    package func bytes(in range: Range<UInt64>) throws(SystemError) -> [UInt8] {
+        let wanted = Int(clamping: range.upperBound - range.lowerBound)
+        var bytes = [UInt8](repeating: 0, count: wanted)
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        let done = try read(into: &raw, at: range.lowerBound)
+        bytes.removeLast(wanted - done)
+        return bytes
+    }
+
     /// A copy of the file's first bytes, at most `limit`, from the current position on.
     ///
     /// For small files such as settings; throws EFBIG where there is more.

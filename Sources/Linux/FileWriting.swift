@@ -24,6 +24,12 @@ extension FileDescriptor {
         }
     }
 
+    /// Writes all bytes at `offset`, or throws; the current position stays.
+    package func write(_ bytes: [UInt8], at offset: UInt64) throws(SystemError) {
+        let span = bytes.span
+        try write(unsafe span.bytes, at: offset)
+    }
+
     /// Sets the size of the file; what lies past the old end reads as zeros.
     package func truncate(to size: UInt64) throws(SystemError) {
         guard let size = off_t(exactly: size) else {

@@ -22,13 +22,15 @@ package enum OwnProcess {
     /// The number of the process that started it, or that took it over.
     package static var parentID: Int32 { getppid() }
 
+    /// The user that started it (getuid(2)).
+    package static var userID: UInt32 { getuid() }
+    /// The user whose rights it has (geteuid(2)).
+    package static var effectiveUserID: UInt32 { geteuid() }
+
     /// The path of its program, free of symbolic links.
     package static func program() throws(SystemError) -> String {
         try FileDescriptor.linkTarget("/proc/self/exe")
     }
-
-    /// The user on whose behalf it acts.
-    package static var userID: UInt32 { geteuid() }
 
     /// A variable of its environment; nil where it is not set, or not UTF-8.
     package static func variable(_ name: String) -> String? {

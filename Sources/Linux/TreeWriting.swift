@@ -68,10 +68,13 @@ extension FileDescriptor {
         try unsafe call("mkdirat", name) { unsafe mkdirat(number, $0, 0o700) }
     }
 
-    /// Creates the directory at `path`, with mode 0700; one that is there already is no error.
-    package static func makeDirectory(at path: String) throws(SystemError) {
+    /// Creates the directory at `path`; one that is there already is no error.
+    package static func makeDirectory(
+        at path: String,
+        mode: UInt32 = 0o700
+    ) throws(SystemError) {
         let bytes = CommandLineBytes.terminated(path)
-        let result = retrying { unsafe mkdir(bytes, 0o700) }
+        let result = retrying { unsafe mkdir(bytes, mode) }
         guard result == 0 || errno == EEXIST else { throw .last("mkdir", path) }
     }
 

@@ -12,7 +12,7 @@ enum ApplianceCache {
     /// `directory` that ends with it.
     static func prepare(orIn directory: String) -> String {
         let chosen = OwnProcess.variable(variable) ?? "/var/tmp"
-        if let cache = try? make(in: chosen, for: OwnProcess.userID) { return cache }
+        if let cache = try? make(in: chosen, for: OwnProcess.effectiveUserID) { return cache }
         OwnProcess.setVariable(variable, directory)
         return directory
     }

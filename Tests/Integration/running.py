@@ -10,7 +10,7 @@ import time
 
 import support
 
-ENGINE = pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
+ENGINE = support.ENGINE
 
 HELPERS = {
     "guardian": "glovebox-engine guardian",

@@ -1,5 +1,6 @@
 """Runs the program, and looks at disks with foreign tools. Paths within a guest are bytes."""
 
+import atexit
 import base64
 import contextlib
 import ctypes
@@ -11,6 +12,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import stat
 import signal
 import subprocess
@@ -19,12 +21,48 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-GLOVEBOX = os.path.abspath(os.environ.get("GLOVEBOX") or ROOT / ".build/release/glovebox")
+BUILT = os.path.abspath(os.environ.get("GLOVEBOX") or ROOT / ".build/release/glovebox")
 SOAK = bool(os.environ.get("GLOVEBOX_SOAK"))
 INSTANCE = "5f0c8a52-1c1d-4b60-9a6f-2f3e8f2c1a77"
 
 DONE, USAGE, REFUSED, MISSING, DAMAGED, WRONG_STATE, INTERRUPTED = 0, 2, 3, 4, 5, 6, 130
 DOCUMENTED = {DONE, 1, USAGE, REFUSED, MISSING, DAMAGED, WRONG_STATE, 7}
+
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def installed(program):
+    """The program in a prefix of its own, as `make install` puts it there, for this run.
+
+    What it keeps about its runs it keeps there, and not in the host's /var/lib. One that lies in a
+    directory called bin is installed already, such as what another process of this run made.
+    """
+    program = pathlib.Path(program)
+    if program.parent.name == "bin" or not program.exists():
+        return str(program)
+    prefix = pathlib.Path(tempfile.mkdtemp(prefix="glovebox-prefix-"))
+    atexit.register(shutil.rmtree, prefix, ignore_errors=True)
+    prefix.chmod(0o755)
+    places = {"glovebox": prefix / "bin", "glovebox-engine": prefix / "libexec/glovebox"}
+    for name, place in places.items():
+        place.mkdir(parents=True)
+        if (program.parent / name).exists():
+            shutil.copy(program.parent / name, place)
+    os.environ["GLOVEBOX"] = str(prefix / "bin/glovebox")
+    if not is_root():
+        os.environ["HOME"] = str(prefix / "home")
+    return os.environ["GLOVEBOX"]
+
+
+GLOVEBOX = installed(BUILT)
+PREFIX = pathlib.Path(GLOVEBOX).parents[1]
+ENGINE = PREFIX / "libexec/glovebox/glovebox-engine"
+STATE = PREFIX / "var/lib/glovebox"
+if not is_root():
+    STATE = pathlib.Path(os.environ["HOME"]) / ".local/state/glovebox"
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 # The judges speak C; the program is to be right under any locale.
@@ -172,10 +210,6 @@ def sha256(path):
 def has_landlock():
     """Whether the kernel has what confines the engine's processes (landlock_create_ruleset(2))."""
     return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
-
-
-def is_root():
-    return os.geteuid() == 0
 
 
 @contextlib.contextmanager

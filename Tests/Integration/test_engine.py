@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 
 import pytest
 
@@ -13,7 +12,7 @@ KEYS = ("secret1", "secret2")
 # A launch without KVM on a busy host.
 LONG = 900
 
-ENGINE = pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
+ENGINE = support.ENGINE
 
 pytestmark = [
     pytest.mark.skipif(not os.access(ENGINE, os.X_OK), reason="glovebox-engine is not built"),

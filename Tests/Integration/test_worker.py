@@ -17,9 +17,7 @@ import worker as protocol
 from engine import status
 from worker import Failure, Worker
 
-ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(
-    pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
-)
+ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(support.ENGINE)
 SECRET = b"of the host alone: c4a760a8"
 
 pytestmark = [
@@ -469,10 +467,10 @@ def test_a_user_who_knows_that_kvm_does_not_work_is_believed(
     fixtures, tmp_path, settings, attempts
 ):
     """A program in QEMU's place that starts no appliance, and tells which it was to be."""
-    fake, log = tmp_path / "qemu", tmp_path / "log"
+    fake = tmp_path / "qemu"
     fake.write_text(
         "#!/bin/sh\n"
-        f'case "$*" in *guestfsd.sock*) printf "%s\\n" "$*" >> {log}; exit 1 ;; esac\n'
+        'case "$*" in *guestfsd.sock*) printf "%s\\n" "$*" >> "$TMPDIR/log"; exit 1 ;; esac\n'
         'exec qemu-system-$(uname -m) "$@"\n'
     )
     fake.chmod(0o755)
@@ -481,7 +479,8 @@ def test_a_user_who_knows_that_kvm_does_not_work_is_believed(
     with Worker(ENGINE, disks, environment) as worker:
         with pytest.raises(Failure):
             worker.launch()
-    tried = [line.split("accel=")[1][:3] for line in log.read_text().splitlines()]
+        log = pathlib.Path(worker.place, "log").read_text()
+    tried = [line.split("accel=")[1][:3] for line in log.splitlines()]
     assert tried == attempts
     assert any("KVM does not work" in line for line in worker.progress) == ("kvm" in attempts)
 

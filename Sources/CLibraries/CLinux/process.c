@@ -154,8 +154,6 @@ int glovebox_set_child_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1,
 
 int glovebox_leave_network(void) { return unshare(CLONE_NEWNET); }
 
-int glovebox_lock_alone(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
-
 int glovebox_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
 
 int glovebox_set_limit(int resource, uint64_t value) {
@@ -180,4 +178,16 @@ int glovebox_listen(const char *path) {
         return -1;
     }
     return server;
+}
+
+int glovebox_system_log(const void *message, size_t count) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    int client = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (client == -1) return -1;
+    ssize_t sent = sendto(client, message, count, MSG_DONTWAIT | MSG_NOSIGNAL,
+                          (struct sockaddr *)&address, sizeof address);
+    int number = errno;
+    close(client);
+    errno = number;
+    return sent == -1 ? -1 : 0;
 }

@@ -67,8 +67,8 @@ int glovebox_set_limit(int resource, uint64_t value);
 /// A stream socket that listens at `path`.
 int glovebox_listen(const char *path);
 
-/// flock(2) LOCK_EX without waiting.
-int glovebox_lock_alone(int descriptor);
+/// Sends one datagram to the socket of syslog, /dev/log, without waiting.
+int glovebox_system_log(const void *message, size_t count);
 
 /// The ABI of the kernel's Landlock, or -1 where it has none.
 int glovebox_landlock_version(void);
