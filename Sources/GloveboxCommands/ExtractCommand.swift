@@ -84,7 +84,9 @@ struct ExtractCommand: ParsableCommand {
             )
         }
         guard signKey == nil || to != nil else {
-            throw ValidationError("--sign-key signs an evidence bag: give --to NAME.bag or NAME.tar.")
+            throw ValidationError(
+                "--sign-key signs an evidence bag: give --to NAME.bag or NAME.tar."
+            )
         }
         guard !paths.isEmpty else { throw ValidationError("Give at least one path in the guest.") }
     }

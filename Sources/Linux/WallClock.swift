@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// The time of the day: seconds since 1970-01-01 UTC, and nanoseconds after them.

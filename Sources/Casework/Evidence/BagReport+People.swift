@@ -96,11 +96,10 @@ struct BagReportTree {
         let children = node.children.map { tree.nodes[$0] }
             .sorted { $0.name.lexicographicallyPrecedes($1.name) }
         for child in children { write(child, to: &html) }
-        let own: UInt64 = node.depth == 0 ? 0 : 1
-        let shown = children.reduce(own) { $0 + $1.entries }
-        if node.entries > shown, !children.isEmpty {
+        let shown = children.reduce(UInt64(0)) { $0 + $1.entries }
+        if node.beneath > shown {
             html.markup("<li class=more>and ")
-            html.text("\((node.entries - shown).grouped) more")
+            html.text("\((node.beneath - shown).grouped) more")
         }
         html.markup("</ul>")
     }
@@ -130,8 +129,9 @@ struct BagReportTree {
     private func writeDetail(of node: TakenTree.Node, to html: inout HTMLText) {
         html.markup(" <span class=size>")
         switch node.type {
-        case .directory where node.entries > 1:
-            html.text("\((node.entries - 1).grouped) entries, \(node.bytes.asSize)")
+        case .directory where node.beneath > 0:
+            let noun = node.beneath == 1 ? "entry" : "entries"
+            html.text("\(node.beneath.grouped) \(noun), \(node.bytes.asSize)")
         case .directory: html.text("empty")
         case .regular: html.text(node.bytes.asSize)
         case .symbolicLink: html.text("symbolic link")

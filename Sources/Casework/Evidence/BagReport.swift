@@ -87,7 +87,9 @@ extension BagReport {
         }
         if !taken.notMounted.isEmpty {
             html.markup("<ul>")
-            for sentence in taken.notMounted.prefix(Self.remarksMax) { html.element("li", sentence) }
+            for sentence in taken.notMounted.prefix(Self.remarksMax) {
+                html.element("li", sentence)
+            }
             html.markup("</ul>")
         }
         if taken.partial > 0 {
@@ -162,7 +164,10 @@ extension BagReport {
         html.markup("<section class=numbers>")
         let numbers = [
             (UInt64(report.files).grouped, report.files == 1 ? "file" : "files"),
-            (UInt64(report.directories).grouped, report.directories == 1 ? "directory" : "directories"),
+            (
+                UInt64(report.directories).grouped,
+                report.directories == 1 ? "directory" : "directories"
+            ),
             (UInt64(report.other).grouped, "links and devices"),
             (report.bytes.asSize, "of content"),
         ]

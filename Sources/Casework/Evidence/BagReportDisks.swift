@@ -64,7 +64,8 @@ struct BagReportDisks {
     }
 
     private static func short(_ name: String, of disk: BagSource.Disk) -> String {
-        let short = name.hasPrefix(disk.name + ":") ? name.dropFirst(disk.name.count + 1) : name[...]
+        let short =
+            name.hasPrefix(disk.name + ":") ? name.dropFirst(disk.name.count + 1) : name[...]
         return short.isEmpty ? "whole disk" : String(short.prefix(40))
     }
 
@@ -119,8 +120,8 @@ struct BagReportDisks {
         html.element(
             "li",
             isLocked
-                ? "The instance was off: nothing wrote to the images, and they were locked against "
-                    + "writers (QEMU's image locks) all the while. Nothing was written to them."
+                ? "The instance was off: nobody wrote to the images, and QEMU's image locks were held "
+                    + "on them all the while, so that nobody could. Glovebox only reads."
                 : "The images were opened for reading only. Whether another machine wrote to them "
                     + "meanwhile cannot be known: see the warnings."
         )
@@ -132,16 +133,17 @@ struct BagReportDisks {
     }
 
     private static func state(of volume: BagSource.Volume) -> String {
-        switch volume.journal {
-        case .clean?, nil: "\(volume.name) had been unmounted cleanly."
+        let name = volume.name.hasSuffix(":") ? "\(volume.name.dropLast())" : volume.name
+        return switch volume.journal {
+        case .clean?, nil: "\(name) had been unmounted cleanly."
         case .replayed(let transactions, let blocks)?:
-            "\(volume.name) had not been unmounted cleanly. Its journal was replayed in memory "
+            "\(name) had not been unmounted cleanly. Its journal was replayed in memory "
                 + "(\(transactions) transactions, \(blocks) blocks), not on the disk."
         case .replayedByKernel?:
-            "\(volume.name): what its journal held was replayed into a layer that was thrown away, "
+            "\(name): what its journal held was replayed into a layer that was thrown away, "
                 + "not on the disk."
         case .ignored?:
-            "\(volume.name) had not been unmounted cleanly, and its journal was left alone as asked: "
+            "\(name) had not been unmounted cleanly, and its journal was left alone as asked: "
                 + "files may be out of date."
         }
     }

@@ -33,7 +33,8 @@ package struct EvidenceBag {
             throw GloveboxError(
                 .usage,
                 "\(path) is no name for a bag.",
-                advice: "Give --to a name that ends in .bag for a directory, or in .tar for one file."
+                advice:
+                    "Give --to a name that ends in .bag for a directory, or in .tar for one file."
             )
         }
         self.path = path

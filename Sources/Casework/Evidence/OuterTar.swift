@@ -21,7 +21,9 @@ enum OuterTar {
             put(octal(size, digits: 11), at: 124)
         } else {
             block[124] = 0x80
-            for index in 0..<8 { block[128 + index] = UInt8(truncatingIfNeeded: size >> (56 - 8 * index)) }
+            for index in 0..<8 {
+                block[128 + index] = UInt8(truncatingIfNeeded: size >> (56 - 8 * index))
+            }
         }
         put("00000000000", at: 136)
         put("        ", at: 148)

@@ -10,11 +10,15 @@ struct TakenTree {
         let depth: Int
         var type: FileType
         var isPartial = false
+        /// Whether it has an entry of its own, and is not only a part of paths.
+        var isEntry = false
         /// Entries at and beneath it.
         var entries: UInt64 = 0
         /// Sizes of all files at and beneath it.
         var bytes: UInt64 = 0
         var children: [Int] = []
+        /// Entries beneath it.
+        var beneath: UInt64 { entries - (isEntry ? 1 : 0) }
     }
 
     /// The first one is the root.
@@ -34,6 +38,7 @@ struct TakenTree {
         if let node = child(name, of: chain[chain.count - 1], isLeaf: !isDirectory) {
             nodes[node].type = record.item.inode.type
             nodes[node].isPartial = isPartial
+            nodes[node].isEntry = true
             chain.append(node)
         }
         let bytes = record.content == nil ? 0 : record.item.inode.size
