@@ -142,9 +142,12 @@ struct ExtractCommand: ParsableCommand {
                 from: places.roots,
                 options: limits,
                 source: BagSource(of: instance),
-                context: BagContext(paths: paths, program: "glovebox \(Version.text)"),
-                notMounted: places.leftOut,
-                lacksMount: places.lacksMount,
+                context: BagContext(
+                    paths: paths,
+                    program: "glovebox \(Version.text)",
+                    notMounted: places.leftOut,
+                    lacksMount: places.lacksMount
+                ),
                 cancellation: cancellation,
                 progress: { progress.show($0) }
             )
@@ -159,6 +162,7 @@ struct ExtractCommand: ParsableCommand {
             report,
             notMounted: places.leftOut,
             lacksMount: places.lacksMount,
+            isBag: bag != nil,
             seal: seal,
             json: options.json,
             toStandardOutput: toTar != "-"

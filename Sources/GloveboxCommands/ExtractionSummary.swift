@@ -10,6 +10,8 @@ struct ExtractionSummary {
     /// What the guest mounts within what was asked for, but is not at hand; a sentence each.
     private let notMounted: [String]
     private let isComplete: Bool
+    /// Whether it is all or nothing.
+    private let isBag: Bool
     private let seal: EvidenceBag.Seal?
     private let json: Bool
     private let stream: StandardStream
@@ -21,6 +23,7 @@ struct ExtractionSummary {
         _ report: ExtractionReport,
         notMounted: [String],
         lacksMount: Bool,
+        isBag: Bool = false,
         seal: EvidenceBag.Seal? = nil,
         json: Bool,
         toStandardOutput: Bool
@@ -28,6 +31,7 @@ struct ExtractionSummary {
         self.report = report
         self.notMounted = notMounted
         self.isComplete = report.isComplete && !lacksMount
+        self.isBag = isBag
         self.seal = seal
         self.json = json
         self.stream = toStandardOutput ? .output : .error
@@ -52,7 +56,8 @@ struct ExtractionSummary {
                 "Whoever read the archive went away; it is not complete."
             )
         case .failed(let failure):
-            throw GloveboxError(.unreadable, "\(failure) What was extracted is not complete.")
+            let state = isBag ? "No bag was made." : "What was extracted is not complete."
+            throw GloveboxError(.unreadable, "\(failure) \(state)")
         }
     }
 
@@ -81,8 +86,10 @@ struct ExtractionSummary {
         switch report.ending {
         case .finished: isComplete ? "extracted" : "extracted, but not everything"
         case .limited: "a limit ended the extraction; extracted so far"
-        case .cancelled: "interrupted; complete so far"
-        case .outputClosed, .failed: "failed; complete so far"
+        case .cancelled:
+            isBag ? "interrupted, no bag was made; read so far" : "interrupted; complete so far"
+        case .outputClosed, .failed:
+            isBag ? "failed, no bag was made; read so far" : "failed; complete so far"
         }
     }
 

@@ -627,7 +627,7 @@ def many(directory, files, kilobytes):
     disk = directory / f"many-{files}.raw"
     disk.touch()
     os.truncate(disk, (files * (kilobytes + 5) << 10) + (64 << 20))
-    tool("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-N", files + 5000, disk)
+    tool("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-N", str(files + 5000), disk)
     block = random.Random(3).randbytes(kilobytes << 10)
     with mounted(disk, options="rw,noatime") as root:
         for number in range(files):

@@ -97,6 +97,8 @@ package enum SSHKeygen {
         plan.environment = agent.map { ["SSH_AUTH_SOCK=\($0)"] } ?? []
         if !mayAsk {
             plan.environment += ["SSH_ASKPASS=/bin/false", "SSH_ASKPASS_REQUIRE=force"]
+            // Whoever interrupts us at a terminal is to be answered by us.
+            plan.newSession = true
         }
         let run: ProgramRun
         do throws(SystemError) { run = try ProgramRun(plan, input: data, seconds: 600) } catch {

@@ -10,6 +10,10 @@ package struct BagContext: Sendable {
     package var reason: String?
     /// What was asked for, as it was written.
     package var paths: [String]
+    /// What the guest mounts there but is not at hand, a sentence each.
+    package var notMounted: [String]
+    /// Whether the guest's own files are among that.
+    package var lacksMount: Bool
     /// The program with its version.
     package var program: String
     /// This machine.
@@ -20,12 +24,16 @@ package struct BagContext: Sendable {
     package init(
         paths: [String],
         program: String,
+        notMounted: [String] = [],
+        lacksMount: Bool = false,
         authority: BagAuthority? = nil,
         reason: String? = nil,
         audit: (sequence: UInt64, digest: Digest)? = nil
     ) {
         self.paths = paths
         self.program = program
+        self.notMounted = notMounted
+        self.lacksMount = lacksMount
         self.authority = authority
         self.reason = reason
         self.audit = audit

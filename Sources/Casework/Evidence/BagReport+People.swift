@@ -61,10 +61,9 @@ extension BagReport {
             html.text("-s tagmanifest-sha256.txt.sig < tagmanifest-sha256.txt")
         }
         html.markup("</pre>")
-        html.element(
-            "p",
-            "`glovebox verify` does all of this and more: it also compares every record with the "
-                + "archive, and the archive with what was allowed."
+        html.markup(
+            "<p><code>glovebox verify</code> does all of this and more: it also compares every "
+                + "record with the archive, and the archive with what was allowed.</p>"
         )
         html.markup("<table class=digests><thead><tr><th>File<th class=num>Size<th>SHA-256</tr>")
         html.markup("</thead><tbody>")
@@ -133,6 +132,7 @@ struct BagReportTree {
             let noun = node.beneath == 1 ? "entry" : "entries"
             html.text("\(node.beneath.grouped) \(noun), \(node.bytes.asSize)")
         case .directory: html.text("empty")
+        case .regular where node.isLink: html.text("hard link")
         case .regular: html.text(node.bytes.asSize)
         case .symbolicLink: html.text("symbolic link")
         case .characterDevice, .blockDevice: html.text("device")

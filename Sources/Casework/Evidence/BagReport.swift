@@ -95,8 +95,10 @@ extension BagReport {
         if taken.partial > 0 {
             html.element(
                 "p",
-                "Of \(taken.partial.grouped) files some ranges could not be read. They are in the "
-                    + "bag with holes or zeros in their place, and files.jsonl gives each range."
+                (taken.partial == 1
+                    ? "Of 1 file, parts could not be read. It is"
+                    : "Of \(taken.partial.grouped) files, parts could not be read. They are")
+                    + " in the bag with holes or zeros in their place; files.jsonl gives each range."
             )
         }
         if taken.problems > 0 {

@@ -40,6 +40,7 @@ enum BagReportStyle {
         th{text-align:left;font-weight:600;color:var(--soft);font-size:12.5px}
         th,td{padding:7px 12px 7px 0;border-bottom:1px solid var(--line);vertical-align:top;\
         overflow-wrap:anywhere}
+        td.path{min-width:180px}
         .num{text-align:right;white-space:nowrap}
         .used td:first-child{font-weight:600;color:var(--blue)}
         .size{color:var(--soft);font-weight:400;font-size:13.5px}

@@ -164,4 +164,15 @@ struct BagTaken {
     let notMounted: [String]
     /// Whether everything that was asked for is there.
     let isComplete: Bool
+
+    init(_ report: ExtractionReport, _ records: BagRecords, _ context: BagContext) {
+        self.report = report
+        self.records = records.count
+        partial = records.partial
+        skipped = records.skipped
+        problems = records.problems
+        tree = records.tree
+        notMounted = context.notMounted
+        isComplete = report.isComplete && !context.lacksMount
+    }
 }

@@ -62,11 +62,10 @@ package struct EvidenceBag {
         options: Extraction.Options,
         source: BagSource,
         context: BagContext,
-        notMounted: [String],
-        lacksMount: Bool,
         cancellation: CancellationFlag,
         progress: @escaping (Extraction.Progress) -> Void
     ) throws(GloveboxError) -> (report: ExtractionReport, seal: Seal?) {
+        try refuseUnsigned(context)
         var custody = Custody()
         custody.begin(context)
         custody.opened(source)
@@ -76,48 +75,15 @@ package struct EvidenceBag {
         }
         var isPublished = false
         defer { if !isPublished { form.discard() } }
-        let (extraction, records) = try writing { () throws(SystemError) in
-            let extraction = Extraction(
-                roots,
-                to: .archive(try form.beginArchive()),
-                options: options
-            )
-            let scratch = try form.scratch()
-            return (extraction, BagRecords(extraction, to: form.records, remarks: scratch))
-        }
+        let (extraction, records) = try begin(form, roots, options)
         var report = extraction.run(observer: records, cancellation, progress)
         guard let archive = report.archive, report.ending == .finished || report.ending == .limited
         else { return (report, nil) }
-        let taken = BagTaken(
-            report: report,
-            records: records.count,
-            partial: records.partial,
-            skipped: records.skipped,
-            problems: records.problems,
-            tree: records.tree,
-            notMounted: notMounted,
-            isComplete: report.isComplete && !lacksMount
-        )
+        let taken = BagTaken(report, records, context)
         custody.extracted(taken, context)
-        let lines = try writing { () throws(SystemError) in
-            let lines = try records.finish()
-            try form.endArchive(archive.byteCount)
-            try form.endRecords(lines.byteCount)
-            return lines
-        }
-        var content = BagContent(archive, lines)
+        var content = try end(form, records, archive)
         let tagManifest = try seal(form, &content, custody, taken, source, context)
-        guard !cancellation.isSet else {
-            report.ending = .cancelled
-            return (report, nil)
-        }
-        try writing { () throws(SystemError) in
-            try form.synchronize()
-            if !cancellation.isSet {
-                try form.publish()
-                isPublished = true
-            }
-        }
+        isPublished = try publish(form, unless: cancellation)
         guard isPublished else {
             report.ending = .cancelled
             return (report, nil)
@@ -129,6 +95,46 @@ package struct EvidenceBag {
             signer: signer?.fingerprint
         )
         return (report, seal)
+    }
+
+    private func begin(
+        _ form: any BagForm,
+        _ roots: [Extraction.Root],
+        _ options: Extraction.Options
+    ) throws(GloveboxError) -> (Extraction, BagRecords) {
+        try writing { () throws(SystemError) in
+            let archive = try form.beginArchive()
+            let extraction = Extraction(roots, to: .archive(archive), options: options)
+            let remarks = try form.scratch()
+            return (extraction, BagRecords(extraction, to: form.records, remarks: remarks))
+        }
+    }
+
+    private func end(
+        _ form: any BagForm,
+        _ records: BagRecords,
+        _ archive: (digest: Digest, byteCount: UInt64)
+    ) throws(GloveboxError) -> BagContent {
+        try writing { () throws(SystemError) in
+            let lines = try records.finish()
+            try form.endArchive(archive.byteCount)
+            try form.endRecords(lines.byteCount)
+            return BagContent(archive, lines)
+        }
+    }
+
+    /// Gives the bag its name; false where it was cancelled before.
+    private func publish(
+        _ form: any BagForm,
+        unless cancellation: CancellationFlag
+    ) throws(GloveboxError) -> Bool {
+        try writing { () throws(SystemError) in
+            if cancellation.isSet { return false }
+            try form.synchronize()
+            if cancellation.isSet { return false }
+            try form.publish()
+            return true
+        }
     }
 
     /// Adds everything but archive and records; gives the digest of the tag manifest.
@@ -183,6 +189,15 @@ package struct EvidenceBag {
             let text = "The bag \(path) could not be written: \(error) Nothing was left behind."
             throw GloveboxError(.unreadable, text)
         }
+    }
+
+    private func refuseUnsigned(_ context: BagContext) throws(GloveboxError) {
+        guard context.authority != nil, signer == nil else { return }
+        throw GloveboxError(
+            .usage,
+            "A bag of what an approval allowed has to be signed by the operator.",
+            advice: "Give --sign-key."
+        )
     }
 
     private static func isName(_ name: String) -> Bool {

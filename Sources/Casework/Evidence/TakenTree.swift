@@ -10,6 +10,8 @@ struct TakenTree {
         let depth: Int
         var type: FileType
         var isPartial = false
+        /// Whether it is a further name of a file that has its content elsewhere.
+        var isLink = false
         /// Whether it has an entry of its own, and is not only a part of paths.
         var isEntry = false
         /// Entries at and beneath it.
@@ -39,6 +41,7 @@ struct TakenTree {
             nodes[node].type = record.item.inode.type
             nodes[node].isPartial = isPartial
             nodes[node].isEntry = true
+            nodes[node].isLink = record.item.linkTo != nil
             chain.append(node)
         }
         let bytes = record.content == nil ? 0 : record.item.inode.size

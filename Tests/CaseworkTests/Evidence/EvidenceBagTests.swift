@@ -30,8 +30,6 @@ import Testing
             options: options,
             source: BagSource(target: "disk", instance: nil, disks: [], inner: []),
             context: BagContext(paths: ["/"], program: "glovebox 1"),
-            notMounted: [],
-            lacksMount: false,
             cancellation: cancellation,
             progress: progress
         )
@@ -152,6 +150,69 @@ import Testing
         for name in ["files.tar", "files.jsonl"] {
             try run("cmp", "\(scratch.path)/A/data/\(name)", "\(scratch.path)/A.bag/data/\(name)")
         }
+    }
+
+    @Test func `an approval is in the bag, and such a bag has to be signed`() throws {
+        let scratch = try Scratch()
+        let key = scratch.path + "/key"
+        try run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+        let files = FakeFileSystem()
+        files.addFile([UInt8]("x".utf8), [.bytes(noise(99))])
+        var authority = BagAuthority(
+            id: "id",
+            ticket: "INC-1 \n<é>",
+            reason: "because",
+            document: Array("{}".utf8),
+            requestSignature: Array("one".utf8),
+            approvalSignature: Array("two".utf8),
+            requester: .init(principal: "a@example.com", fingerprint: "SHA256:a"),
+            approver: .init(principal: "b@example.com", fingerprint: "SHA256:b"),
+            verified: Timestamp(seconds: 1),
+            expires: Timestamp(seconds: 2)
+        )
+        authority.policy = Digest(of: [1])
+        func make(_ name: String, _ signer: BagSigner?) throws -> EvidenceBag.Seal? {
+            let root = Extraction.Root(files, inode: 2, guestPath: [0x2F], name: [])
+            return try EvidenceBag(at: "\(scratch.path)/\(name)", signer: signer).make(
+                from: [root],
+                options: Extraction.Options(),
+                source: BagSource(target: "disk", instance: "uuid", disks: [], inner: []),
+                context: BagContext(
+                    paths: ["/"],
+                    program: "glovebox 1",
+                    authority: authority,
+                    audit: (7, Digest(of: [2]))
+                ),
+                cancellation: CancellationFlag(),
+                progress: { _ in }
+            ).seal
+        }
+        #expect(throws: GloveboxError.self) { try make("A.bag", nil) }
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + "/A.bag"))
+        let signer = try BagSigner(key: key, agent: nil)
+        #expect(try make("A.bag", signer)?.signer == signer.fingerprint)
+        _ = try make("A.tar", signer)
+        let bag = scratch.path + "/A.bag"
+        #expect(try Self.content(bag + "/data/approval.json") == authority.document)
+        #expect(try Self.content(bag + "/data/approval.json.request.sig") == Array("one".utf8))
+        #expect(try Self.content(bag + "/data/approval.json.approval.sig") == Array("two".utf8))
+        let members = try run("tar", "-tf", scratch.path + "/A.tar").split(separator: "\n")
+        #expect(members.map(String.init) == BagMember.allCases.map { "A/\($0.rawValue)" })
+        let information = try Self.content(bag + "/bag-info.txt")
+        #expect(
+            String(decoding: information, as: UTF8.self)
+                .contains("\nExternal-Identifier: INC-1 \\x0a<\\xc3\\xa9>\n")
+        )
+        var chain = HashChain()
+        var events: [String] = []
+        for line in try Self.content(bag + "/data/custody.jsonl").split(separator: 0x0A) {
+            var members = try chain.read(Array(line))
+            if case .string(let event) = try members.value("event") { events.append(event) }
+        }
+        #expect(events == ["approval", "opened", "read", "audit", "extracted", "sealed"])
+        let page = String(decoding: try Self.content(bag + "/report.html"), as: UTF8.self)
+        #expect(page.contains("<dd>INC-1 \\x0a&lt;é&gt;</dd>") && page.contains("a@example.com"))
+        try run("sh", "-c", "cd '\(bag)' && sha256sum --strict --quiet -c manifest-sha256.txt")
     }
 
     @Test(arguments: ["A.bag", "A.tar"])
