@@ -1,6 +1,7 @@
 """Headless Chromium, spoken to by its debugging protocol over a pair of pipes."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -27,7 +28,7 @@ class Browser:
         def hand_over():
             # Out of the way of 3 and 4 first, which may be among them.
             ends = [os.dup(to_browser), os.dup(from_browser)]
-            high = [__import__("fcntl").fcntl(end, 0, 20) for end in ends]
+            high = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in ends]
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 

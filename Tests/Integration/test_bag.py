@@ -1,9 +1,6 @@
 """Evidence bags, judged by others: sha256sum, bagit.py, ssh-keygen, tar readers, Chromium."""
 
-import base64
-import errno
 import hashlib
-import io
 import json
 import os
 import pathlib
@@ -41,7 +38,7 @@ def fill(root):
     """Names that naive tools break on, and one of everything that a tar can hold."""
     root = os.fsencode(root)
 
-    def write(path, content=b"", **attributes):
+    def write(path, content=b""):
         with open(os.path.join(root, path), "wb") as file:
             file.write(content)
 
@@ -257,7 +254,7 @@ def test_the_records_are_what_the_kernel_says(image, bags):
     assert [remark for remark in remarks if remark.get("reason") != "socket"] == []
     assert [support.exact("skipped", remark) for remark in remarks] == [b"/socket"]
     expected.pop(b"/socket")
-    found, first = {}, {}
+    found = {}
     for record in entries:
         path = b"/" + support.exact("path", record)
         assert support.exact("guest_path", record) == path and record["volume"] == "disk.raw:"
@@ -279,7 +276,6 @@ def test_the_records_are_what_the_kernel_says(image, bags):
             entry.type, entry.size, entry.sha256 = other.type, other.size, other.sha256
             entry.xattrs = other.xattrs
         found[path] = entry
-    del first
     assert len(found) > 50 and max(map(len, found)) == 4001
     for entry in expected.values():
         if entry.type != "file":
@@ -594,8 +590,7 @@ def test_the_report_opens_without_complaint(page):
 
 
 def test_names_in_the_report_are_text(page):
-    for details in ("document.querySelectorAll('details').forEach(d => d.open = true)",):
-        page.evaluate(details)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     text = page.evaluate("document.body.innerText")
     assert "<script>document.title='owned'<" in text
     assert "<img src=x onerror=document.title=1>" in text
@@ -640,15 +635,26 @@ def many(directory, files, kilobytes):
     return disk
 
 
+def peak_of(*arguments):
+    """The most memory that a run of glovebox takes.
+
+    Asked for by a small process in between: what a child has before it executes counts as its own.
+    """
+    between = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, "
+        "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    said = tool(sys.executable, "-S", "-c", between, support.GLOVEBOX, *arguments)
+    return int(said.splitlines()[-1]) * 1024
+
+
 @pytest.mark.needs_root
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
     peaks = []
     for files in (10_000, 40_000):
         disk = many(tmp_path, files, 1)
         bag = tmp_path / f"A{files}.tar"
-        result = support.measured("extract", "--format", "raw", disk, "/", "--to", bag, timeout=120)
-        assert result.code == 0, str(result)
-        peaks.append(result.peak)
+        peaks.append(peak_of("extract", "--format", "raw", disk, "/", "--to", bag))
         bag.unlink()
         disk.unlink()
     assert peaks[1] < peaks[0] + (8 << 20) and peaks[1] < 150 << 20, peaks
@@ -659,9 +665,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
 def test_a_bag_of_200_000_files_and_5_gigabytes(tmp_path):
     disk = many(tmp_path, 200_000, 25)
     bag = tmp_path / "A.tar"
-    result = support.measured("extract", "--format", "raw", disk, "/", "--to", bag, timeout=600)
-    assert result.code == 0, str(result)
-    assert result.peak < 150 << 20
+    assert peak_of("extract", "--format", "raw", disk, "/", "--to", bag) < 150 << 20
     disk.unlink()
     tool("tar", "-C", tmp_path, "-xf", bag)
     bag.unlink()
