@@ -14,8 +14,11 @@ import time
 class Browser:
     """A page in Chromium, and everything that it said or asked for while it was open."""
 
-    def __init__(self, program=None):
-        self.program = program or shutil.which("chromium") or shutil.which("google-chrome")
+    @staticmethod
+    def program():
+        return shutil.which("chromium") or shutil.which("google-chrome")
+
+    def __init__(self):
         self.profile = tempfile.mkdtemp(prefix="glovebox-browser-")
         self.events = []
         self.number = 0
@@ -33,7 +36,7 @@ class Browser:
             os.dup2(high[1], 4)
 
         self.process = subprocess.Popen(
-            [self.program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            [self.program(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
              "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
              f"--user-data-dir={self.profile}", "--remote-debugging-pipe", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

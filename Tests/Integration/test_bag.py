@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import pathlib
+import pty
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -451,6 +453,31 @@ def test_a_key_that_cannot_sign_is_refused_before_anything_is_read(image, key, t
     assert sorted(os.listdir(tmp_path)) == ["junk", "locked", "locked.pub", "lone.pub"]
 
 
+def test_nobody_is_asked_for_a_passphrase(image, tmp_path):
+    """Not even where there is a terminal: hours may lie between the first signature and the last."""
+    locked = tmp_path / "locked"
+    tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "secret words", "-f", locked)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(support.GLOVEBOX, [support.GLOVEBOX, "extract", str(image), "/", "--to",
+                                    str(tmp_path / "A.bag"), "--sign-key", str(locked)])
+    said = b""
+    end = time.monotonic() + 20
+    try:
+        while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+            said += os.read(terminal, 4096)
+    except OSError:
+        pass  # The end of a terminal is an error.
+    asked = time.monotonic() >= end
+    if asked:
+        os.kill(process, signal.SIGKILL)
+    _, status = os.waitpid(process, 0)
+    os.close(terminal)
+    assert not asked and os.waitstatus_to_exitcode(status) == USAGE, said
+    assert b"cannot sign" in said and b"Enter passphrase" not in said
+    assert not (tmp_path / "A.bag").exists()
+
+
 def test_an_agent_signs(image, key, tmp_path):
     socket_path = tmp_path / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket_path], stdout=subprocess.DEVNULL)
@@ -575,7 +602,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(form, large, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(bags):
+def chromium():
+    if not Browser.program():
+        pytest.skip("needs Chromium")
+
+
+@pytest.fixture(scope="module")
+def page(bags, chromium):
     with Browser() as browser:
         browser.open(bags / "CASE-17.bag/report.html")
         yield browser

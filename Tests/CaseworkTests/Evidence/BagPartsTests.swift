@@ -40,6 +40,12 @@ import Testing
         #expect(block[329..<345].elementsEqual("0000000\u{0}0000000\u{0}".utf8))
         #expect(block[345...].allSatisfy { $0 == 0 })
         #expect(block[154..<156].elementsEqual([0, 0x20]))
+        for (size, field) in [
+            (UInt64(1 << 33) - 1, hex("77777777777") + "00"), (1 << 33, "800000000000000200000000"),
+        ] {
+            let block = OuterTar.header(name: "A/b", size: size)
+            #expect(hex(Array(block[124..<136])) == field)
+        }
         let large = OuterTar.header(name: "A/b", size: 0x1_2345_6789_ABCD)
         #expect(hex(Array(large[124..<136])) == "80000000000123456789abcd")
     }
