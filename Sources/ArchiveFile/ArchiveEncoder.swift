@@ -57,6 +57,11 @@ internal import CArchive
         return unsafe mended.withUnsafeBytes { unsafe body(RawSpan(_unsafeBytes: $0)) }
     }
 
+    /// The version of libarchive.
+    package static var libraryVersion: String {
+        unsafe glovebox_archive_version().map { unsafe String(cString: $0) } ?? ""
+    }
+
     /// How many zeros follow `count` bytes of content.
     package static func padding(after count: UInt64) -> Int { Int((512 - count % 512) % 512) }
 

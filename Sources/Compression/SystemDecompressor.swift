@@ -6,6 +6,14 @@ package struct SystemDecompressor: ClusterDecompressor {
     /// Creates a decompressor, which holds nothing.
     package init() {}
 
+    /// The versions of zlib and zstd.
+    package static var versions: (zlib: String, zstd: String) {
+        (
+            unsafe glovebox_zlib_version().map { unsafe String(cString: $0) } ?? "",
+            unsafe glovebox_zstd_version().map { unsafe String(cString: $0) } ?? ""
+        )
+    }
+
     /// Fills all of `output`, or throws: `inconsistent` where the stream is damaged.
     package func decompress(
         _ input: RawSpan,

@@ -40,5 +40,10 @@ internal import CDigest
         return Digest(verified: bytes)
     }
 
+    /// The version of nettle.
+    package static var libraryVersion: String {
+        "\(glovebox_nettle_major()).\(glovebox_nettle_minor())"
+    }
+
     private static let zeros = [UInt8](repeating: 0, count: 1 << 16)
 }

@@ -91,7 +91,8 @@ private struct Place {
                     guestPath: top.path,
                     name: [UInt8](name),
                     hidden: Set(hidden),
-                    layers: try instance.disk(top.volume.disk).image.hostFiles
+                    layers: try instance.disk(top.volume.disk).image.hostFiles,
+                    volume: top.volume.description
                 )
             )
         }

@@ -13,13 +13,19 @@ struct ExtractCommand: ParsableCommand {
               glovebox extract /var/lib/nova/instances/UUID /home /etc --to-dir case-17
               glovebox extract disk.qcow2 / --to-tar all.tar
               glovebox extract disk.qcow2 /var/log --to-tar - | gzip > logs.tar.gz
+              glovebox extract disk.qcow2 /home --to case-17.bag --sign-key ~/.ssh/id_ed25519
+              glovebox extract disk.qcow2 /home --to case-17.tar --sign-key ~/.ssh/id_ed25519
 
             Into a directory: nothing is overwritten, no link is followed, no device is made, setuid \
             and setgid bits are dropped. Into a tar (pax): owners, times, ACLs, attributes, hard \
             links, devices and holes are kept.
 
+            Into an evidence bag (--to): a BagIt bag with the tar, a record of every file with its \
+            digest, where it came from, a chain of custody and a report for people; \
+            `sha256sum -c` and `ssh-keygen -Y verify` check it, docs/evidence.md says how.
+
             A file appears under its path in the guest. What could not be read is listed, exit code \
-            5; it is never replaced by zeros in silence. An interrupted tar leaves no file behind; an \
+            5; it is never replaced by zeros in silence. An interrupted tar or bag leaves no file behind; an \
             interrupted directory keeps the files that are complete.
             """
     )
@@ -33,6 +39,22 @@ struct ExtractCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Write a pax archive; - is standard output.", valueName: "file"))
     var toTar: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Make an evidence bag: a directory NAME.bag, or one file NAME.tar.",
+            valueName: "bag"
+        )
+    )
+    var to: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Sign the bag with this key, as ssh-keygen does (a file, or the agent's .pub).",
+            valueName: "file"
+        )
+    )
+    var signKey: String?
 
     @Option(
         help: ArgumentHelp("Stop before more than this many bytes of content.", valueName: "bytes")
@@ -55,9 +77,15 @@ struct ExtractCommand: ParsableCommand {
     var paths: [String]
 
     func validate() throws {
-        guard (toDir == nil) != (toTar == nil) else {
+        guard [to, toDir, toTar].compactMap(\.self).count == 1 else {
             throw ValidationError(
-                "Give either --to-dir DIR or --to-tar FILE (- for standard output)."
+                "Give one of --to NAME.bag (or NAME.tar), --to-dir DIR, --to-tar FILE (- for "
+                    + "standard output)."
+            )
+        }
+        guard signKey == nil || to != nil else {
+            throw ValidationError(
+                "--sign-key signs an evidence bag: give --to NAME.bag or NAME.tar."
             )
         }
         guard !paths.isEmpty else { throw ValidationError("Give at least one path in the guest.") }
@@ -71,14 +99,25 @@ struct ExtractCommand: ParsableCommand {
             // Nothing is held yet, and nothing looks at the flag before the extraction does.
             if !begun.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
         }
-        let summary = try options.withInstance(at: target, for: .extract) { instance in
-            try extract(from: instance, cancellation, begun)
+        // A key that cannot sign, and a bag that cannot be made, are said before a disk is opened.
+        let bag = try to.map { path in
+            let signer = try signKey.map { key in
+                try BagSigner(key: key, agent: OwnProcess.variable("SSH_AUTH_SOCK"))
+            }
+            return try EvidenceBag(at: path, signer: signer)
+        }
+        let summary = try options.withRecordedInstance(at: target, for: .extract) {
+            instance,
+            record in
+            try extract(from: instance, record, into: bag, cancellation, begun)
         }
         try summary.finish()
     }
 
     private func extract(
         from instance: Instance,
+        _ record: AuditRecord?,
+        into bag: EvidenceBag?,
         _ cancellation: CancellationFlag,
         _ begun: CancellationFlag
     ) throws -> ExtractionSummary {
@@ -100,7 +139,29 @@ struct ExtractCommand: ParsableCommand {
         }
         defer { progress.end() }
         let report: ExtractionReport
-        if let toDir {
+        var seal: EvidenceBag.Seal?
+        if let bag {
+            (report, seal) = try bag.make(
+                from: places.roots,
+                options: limits,
+                source: BagSource(of: instance),
+                context: BagContext(
+                    paths: paths,
+                    program: "glovebox \(Version.text)",
+                    notMounted: places.leftOut,
+                    lacksMount: places.lacksMount,
+                    authority: BagAuthority(of: instance),
+                    reason: instance.reason,
+                    audit: record
+                ),
+                cancellation: cancellation,
+                progress: { progress.show($0) }
+            )
+            if let seal {
+                try AuditTrail(stateDirectory: options.stateDir)
+                    .recordSeal(ofBag: seal.path, tagManifest: seal.tagManifest)
+            }
+        } else if let toDir {
             report = run(.directory(path: toDir))
         } else if let stream {
             report = run(.archive(stream))
@@ -111,6 +172,8 @@ struct ExtractCommand: ParsableCommand {
             report,
             notMounted: places.leftOut,
             lacksMount: places.lacksMount,
+            isBag: bag != nil,
+            seal: seal,
             json: options.json,
             toStandardOutput: toTar != "-"
         )
@@ -161,5 +224,25 @@ struct ExtractCommand: ParsableCommand {
             "A tar is not written to a terminal.",
             advice: "Redirect standard output, or give --to-tar a file."
         )
+    }
+}
+
+extension BagSource {
+    /// The disks of `instance` that are open by now.
+    fileprivate init(of instance: Instance) {
+        self.init(
+            target: instance.target,
+            instance: instance.instanceID,
+            disks: instance.attachedDisks,
+            inner: instance.engine?.knownInnerVolumes ?? []
+        )
+    }
+}
+
+extension BagAuthority {
+    /// The approval by which `instance` was opened; nil where none was needed.
+    fileprivate init?(of instance: Instance) {
+        guard let approval = instance.approval else { return nil }
+        self.init(approval, layers: instance.attachedDisks.first?.image.layers ?? [])
     }
 }

@@ -10,6 +10,9 @@ struct ExtractionSummary {
     /// What the guest mounts within what was asked for, but is not at hand; a sentence each.
     private let notMounted: [String]
     private let isComplete: Bool
+    /// Whether it is all or nothing.
+    private let isBag: Bool
+    private let seal: EvidenceBag.Seal?
     private let json: Bool
     private let stream: StandardStream
 
@@ -20,12 +23,16 @@ struct ExtractionSummary {
         _ report: ExtractionReport,
         notMounted: [String],
         lacksMount: Bool,
+        isBag: Bool = false,
+        seal: EvidenceBag.Seal? = nil,
         json: Bool,
         toStandardOutput: Bool
     ) {
         self.report = report
         self.notMounted = notMounted
         self.isComplete = report.isComplete && !lacksMount
+        self.isBag = isBag
+        self.seal = seal
         self.json = json
         self.stream = toStandardOutput ? .output : .error
     }
@@ -49,7 +56,8 @@ struct ExtractionSummary {
                 "Whoever read the archive went away; it is not complete."
             )
         case .failed(let failure):
-            throw GloveboxError(.unreadable, "\(failure) What was extracted is not complete.")
+            let state = isBag ? "No bag was made." : "What was extracted is not complete."
+            throw GloveboxError(.unreadable, "\(failure) \(state)")
         }
     }
 
@@ -68,14 +76,30 @@ struct ExtractionSummary {
         let counts =
             "\(report.files) files, \(report.directories) directories, \(report.other) others"
         Message.say("glovebox: \(ending): \(counts), \(humanSize(report.bytes))")
+        guard let seal else { return }
+        let signer = seal.signer.map { "signed by \($0)" } ?? "not signed"
+        Message.say("glovebox: \(seal.path) is sealed, \(signer)")
+        Message.say("glovebox: SHA-256 of its tag manifest: \(seal.tagManifest)")
     }
 
     private var ending: String {
         switch report.ending {
         case .finished: isComplete ? "extracted" : "extracted, but not everything"
         case .limited: "a limit ended the extraction; extracted so far"
-        case .cancelled: "interrupted; complete so far"
-        case .outputClosed, .failed: "failed; complete so far"
+        case .cancelled:
+            isBag ? "interrupted, no bag was made; read so far" : "interrupted; complete so far"
+        case .outputClosed, .failed:
+            isBag ? "failed, no bag was made; read so far" : "failed; complete so far"
+        }
+    }
+
+    private func write(_ seal: EvidenceBag.Seal, to json: inout JSONText) {
+        json.key("bag")
+        json.object { json in
+            json.member("path", base64: "path_base64", host: seal.path)
+            json.member("tagmanifest_sha256", "\(seal.tagManifest)")
+            json.member("files_tar_sha256", "\(seal.files)")
+            json.member(orNull: "signer", seal.signer)
         }
     }
 
@@ -89,6 +113,7 @@ struct ExtractionSummary {
             json.member("directories", report.directories)
             json.member("other", report.other)
             json.member("bytes", report.bytes)
+            if let seal { write(seal, to: &json) }
             json.key("not_mounted")
             json.array { json in for sentence in notMounted { json.string(sentence) } }
             json.key("skipped")

@@ -58,6 +58,14 @@ package struct JSONText {
         string(value)
     }
 
+    /// A text, or `null` where there is none.
+    package mutating func member(orNull name: StaticString, _ value: String?) {
+        if let value { return member(name, value) }
+        key(name)
+        bytes.append(contentsOf: "null".utf8)
+        needsComma = true
+    }
+
     /// A value that is known not to need escaping.
     package mutating func member(plain name: StaticString, _ value: StaticString) {
         key(name)

@@ -45,6 +45,8 @@ package struct FileStatus: Equatable, Sendable {
     package let size: UInt64
     /// Bytes that are allocated for it.
     package let allocatedBytes: UInt64
+    /// Time of last change, in nanoseconds since 1970.
+    package let modifiedNanoseconds: Int64
 
     /// Describes a file that need not exist, for tests of what is decided by it.
     package init(kind: Kind, identity: Identity, size: UInt64) {
@@ -56,6 +58,7 @@ package struct FileStatus: Equatable, Sendable {
         groupID = 0
         linkCount = 1
         allocatedBytes = size
+        modifiedNanoseconds = 0
     }
 
     init(_ raw: stat) {
@@ -77,6 +80,8 @@ package struct FileStatus: Equatable, Sendable {
         linkCount = UInt64(raw.st_nlink)
         size = UInt64(clamping: raw.st_size)
         allocatedBytes = UInt64(clamping: raw.st_blocks) * 512
+        modifiedNanoseconds =
+            Int64(raw.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(raw.st_mtim.tv_nsec)
     }
 }
 

@@ -16,9 +16,7 @@ package struct PendingFile: ~Copyable {
     package init(_ path: String) throws(SystemError) {
         self.path = path
         name = CommandLineBytes.terminated(path)
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        let parent = parts.dropLast().joined(separator: "/")
-        let directory = parts.count < 2 ? "." : parent.isEmpty ? "/" : parent
+        let directory = Self.directory(of: path)
         guard unsafe faccessat(AT_FDCWD, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 else {
             throw SystemError(call: "open", path: path, errno: EEXIST)
         }
@@ -60,7 +58,55 @@ package struct PendingFile: ~Copyable {
     }
 }
 
+extension PendingFile {
+    /// The directory that `path` lies in; `.` where it names none.
+    package static func directory(of path: String) -> String {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let parent = parts.dropLast().joined(separator: "/")
+        return parts.count < 2 ? "." : parent.isEmpty ? "/" : parent
+    }
+
+    /// A file for writing and reading that never has a name for long, in `directory`.
+    ///
+    /// Where the file system has no unnamed files, it is made as `NAME` and unlinked at once.
+    package static func scratch(
+        in directory: FileDescriptor,
+        _ name: String
+    ) throws(SystemError) -> FileDescriptor {
+        do throws(SystemError) {
+            return try directory.open(
+                ".",
+                FileDescriptor.unnamed & ~O_WRONLY | O_RDWR,
+                mode: 0o600,
+                resolve: [.beneath, .noSymbolicLinks]
+            )
+        } catch {
+            guard [EOPNOTSUPP, EISDIR, EINVAL].contains(error.errno) else { throw error }
+            let file = try directory.open(
+                name,
+                O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
+                mode: 0o600,
+                resolve: [.beneath, .noSymbolicLinks]
+            )
+            try directory.removeFile(CommandLineBytes.decode(name))
+            return file
+        }
+    }
+}
+
 extension FileDescriptor {
+    /// Gives what is at `old` the name `new`, at which nothing may be yet (renameat2(2)).
+    package static func rename(_ old: String, toNew new: String) throws(SystemError) {
+        let (from, to) = (CommandLineBytes.terminated(old), CommandLineBytes.terminated(new))
+        guard unsafe glovebox_rename_to_new(from, to) == 0 else { throw .last("renameat2", new) }
+    }
+
+    /// Whether there is something at `path`, be it a link that leads nowhere.
+    package static func exists(_ path: String) -> Bool {
+        let bytes = CommandLineBytes.terminated(path)
+        return unsafe faccessat(AT_FDCWD, bytes, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+    }
+
     /// Opens what is there already, such as a FIFO or a device, for writing.
     package static func openForWriting(_ path: String) throws(SystemError) -> FileDescriptor {
         try open(path, O_WRONLY | O_NOCTTY)

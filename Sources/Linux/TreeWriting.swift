@@ -94,6 +94,11 @@ extension FileDescriptor {
         try unsafe call("unlinkat", name) { unsafe unlinkat(number, $0, 0) }
     }
 
+    /// Removes an empty directory in this directory.
+    package func removeDirectory(_ name: [UInt8]) throws(SystemError) {
+        try unsafe call("unlinkat", name) { unsafe unlinkat(number, $0, AT_REMOVEDIR) }
+    }
+
     /// Names a file in this directory without opening it and without following a symbolic link.
     package func openPathOnly(_ name: [UInt8]) throws(SystemError) -> FileDescriptor {
         try open(

@@ -160,3 +160,5 @@ const char *glovebox_archive_reason(glovebox_archive *e) {
     const char *text = archive_error_string(e->archive);
     return text ? text : "no reason given";
 }
+
+const char *glovebox_archive_version(void) { return ARCHIVE_VERSION_ONLY_STRING; }

@@ -49,3 +49,7 @@ enum glovebox_decompression glovebox_zstd(const void *input, size_t input_size, 
     ZSTD_freeDCtx(context);
     return result;
 }
+
+const char *glovebox_zlib_version(void) { return zlibVersion(); }
+
+const char *glovebox_zstd_version(void) { return ZSTD_versionString(); }

@@ -29,6 +29,8 @@ public struct Approval: Sendable {
     /// No longer valid from here on.
     public let expires: Timestamp
 
+    /// When it was verified.
+    package let verified: Timestamp
     /// The requester's signature.
     package let requestSignature: SSHSignature
     /// The approver's signature.
@@ -50,8 +52,10 @@ public struct Approval: Sendable {
         _ document: [UInt8],
         _ requestSignature: SSHSignature,
         _ approvalSignature: SSHSignature,
-        _ lists: TrustLists
+        _ lists: TrustLists,
+        _ time: Timestamp
     ) {
+        verified = time
         id = parsed.id
         ticket = parsed.ticket
         self.document = document
@@ -112,7 +116,7 @@ package enum ApprovalGate {
             throw .sameName(parsed.requester)
         }
         try checkWindow(parsed, lists, time)
-        return Approval(parsed, document, request, approval, lists)
+        return Approval(parsed, document, request, approval, lists, time)
     }
 
     /// Reads a request: a document, and a signature that fits it and, by `lists`, is the requester's;

@@ -92,16 +92,22 @@ package enum SSHKeygen {
     /// Signs `data` with the key in the file `key`, or the agent's where that is a public key.
     ///
     /// `agent` is the path of the agent's socket, if there is one. ssh-keygen may ask for a passphrase
-    /// on the terminal.
+    /// on the terminal where `mayAsk`, and fails for want of one where not.
     package static func sign(
         _ data: [UInt8],
         for purpose: SignaturePurpose,
         key: String,
-        agent: String?
+        agent: String?,
+        mayAsk: Bool = true
     ) throws(SignatureError) -> SSHSignature {
         var plan = ChildProcess.Plan(program: program)
         plan.arguments = ["-Y", "sign", "-q", "-n", purpose.rawValue, "-f", key]
         plan.environment = agent.map { ["SSH_AUTH_SOCK=\($0)"] } ?? []
+        if !mayAsk {
+            plan.environment += ["SSH_ASKPASS=/bin/false", "SSH_ASKPASS_REQUIRE=force"]
+            // Whoever interrupts us at a terminal is to be answered by us.
+            plan.newSession = true
+        }
         let run: ProgramRun
         do throws(SystemError) { run = try ProgramRun(plan, input: data, seconds: 600) } catch {
             throw .system(error)

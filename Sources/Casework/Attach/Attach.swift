@@ -60,7 +60,8 @@ func attach(
                 virtualSize: above.byteCount,
                 fileSize: layer.file.status.size,
                 allocatedBytes: layer.file.status.allocatedBytes,
-                identity: layer.file.status.identity
+                identity: layer.file.status.identity,
+                isLocked: layer.file.isLocked
             )
         )
         source = above

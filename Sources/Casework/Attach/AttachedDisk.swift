@@ -25,6 +25,8 @@ public struct DiskLayer: Sendable {
     public let allocatedBytes: UInt64
     /// Which file it is.
     package let identity: FileStatus.Identity
+    /// Whether a reader's locks are held on it, and seen by whoever else could open it.
+    package let isLocked: Bool
 }
 
 /// A disk whose chain was checked and is held open for reading.

@@ -20,6 +20,8 @@ struct OpenFile {
     let source: any BlockSource
     let descriptor: FileDescriptor?
     let warnings: [String]
+    /// Whether QEMU's read locks are held on it, and seen by whoever else could open it.
+    var isLocked = true
 }
 
 /// Where the chain walk gets its files from; a seam, so that its rules are tested without any.
@@ -100,7 +102,8 @@ struct HostFiles: LayerFiles {
             status: status,
             source: FileSource(descriptor, byteCount: status.size, name: name),
             descriptor: descriptor,
-            warnings: warnings
+            warnings: warnings,
+            isLocked: locking == .hold && warnings.isEmpty
         )
     }
 

@@ -9,6 +9,7 @@ internal import Linux
 struct ArchiveExtraction {
     private let extraction: Extraction
     private let cancellation: CancellationFlag
+    private let observer: (any ArchiveObserver)?
     private let show: (Extraction.Progress) -> Void
 
     /// Encoding costs a few microseconds a file: three threads keep a pipe busy with small files.
@@ -17,10 +18,12 @@ struct ArchiveExtraction {
     init(
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
+        observer: (any ArchiveObserver)? = nil,
         _ show: @escaping (Extraction.Progress) -> Void
     ) {
         self.extraction = extraction
         self.cancellation = cancellation
+        self.observer = observer
         self.show = show
     }
 
@@ -34,25 +37,41 @@ struct ArchiveExtraction {
             return report
         }
         output.widenPipe(to: 1 << 20)
-        let isPipe = (try? output.status())?.kind == .fifo
-        let pipeline = ArchivePipeline()
+        let isObserved = observer != nil
+        // The observer has kept all of them.
+        if isObserved { report.notesMax = 1_000 }
+        // What is moved from file to pipe passes nobody's eyes.
+        let isPipe = !isObserved && (try? output.status())?.kind == .fifo
+        let pipeline = ArchivePipeline(isObserved: isObserved)
+        let observation = observer.map { ArchiveObservation($0, pipeline) }
         let (extraction, cancellation) = (extraction, cancellation)
         let reachedLimit = Monitor(false)
         let producer = WorkerThread {
-            let limited = Self.produce(extraction, cancellation, pipeline)
+            let limited = Self.produce(extraction, cancellation, pipeline, isObserved)
             reachedLimit.update { $0 = limited }
         }
         let workers = (0..<Self.workers).map { _ in
             WorkerThread {
-                ArchiveWorker.run(extraction, cancellation, pipeline, isPipe: isPipe)
+                ArchiveWorker.run(
+                    extraction,
+                    cancellation,
+                    pipeline,
+                    isPipe: isPipe,
+                    isObserved: isObserved
+                )
             }
         }
-        let written = write(pipeline, to: output, &report)
+        let written = write(pipeline, to: output, observation, &report)
         pipeline.stop()
         producer.join()
         for worker in workers { worker.join() }
+        observation?.finish()
+        if report.ending == .finished, let problem = observation?.problem {
+            report.ending = .failed(.system(problem))
+        }
         if report.ending == .finished, cancellation.isSet { report.ending = .cancelled }
         guard report.ending == .finished else { return report }
+        report.archive = observation?.archive(zeros: ArchiveEncoder.endOfArchive(after: written))
         end(output, after: written, &report)
         if report.ending == .finished, reachedLimit.update({ $0 }) { report.ending = .limited }
         return report
@@ -61,11 +80,12 @@ struct ArchiveExtraction {
     private static func produce(
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
-        _ pipeline: ArchivePipeline
+        _ pipeline: ArchivePipeline,
+        _ isObserved: Bool
     ) -> Bool {
         defer { pipeline.close() }
         guard let encoder = try? EncoderBox() else { return false }
-        let plan = ArchivePlan(extraction, pipeline, encoder)
+        let plan = ArchivePlan(extraction, pipeline, encoder, isObserved: isObserved)
         var planner = ExtractionPlanner(extraction, cancellation) { plan.add($0) }
         planner.run()
         return planner.reachedLimit
@@ -75,12 +95,13 @@ struct ArchiveExtraction {
     private func write(
         _ pipeline: ArchivePipeline,
         to output: FileDescriptor,
+        _ observation: ArchiveObservation?,
         _ report: inout ExtractionReport
     ) -> UInt64 {
         var progress = ProgressGate(show)
         var written: UInt64 = 0
         while let piece = pipeline.next() {
-            if cancellation.isSet { break }
+            if cancellation.isSet || observation?.problem != nil { break }
             if let failure = piece.failure {
                 report.ending = .failed(failure)
                 break
@@ -100,7 +121,11 @@ struct ArchiveExtraction {
                     extraction.guestPath(latest.path, root: latest.root)
                 }
             }
-            pipeline.recycle(piece.buffer)
+            guard let observation else {
+                pipeline.recycle(piece.buffer)
+                continue
+            }
+            observation.add(piece)
         }
         progress.finish()
         return written

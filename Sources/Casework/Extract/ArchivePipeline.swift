@@ -7,7 +7,7 @@ struct ArchiveJob: Sendable {
         /// Whole entries, headers and content: a part of a batch, which is not copied for it.
         case entries(ArraySlice<PlannedItem>)
         /// A part of a long file: what stands before it, ranges without gaps, zeros after it.
-        case content(PlannedItem, header: [UInt8], [FileExtent], padding: Int, isLast: Bool)
+        case content(PlannedItem, header: [UInt8], [FileExtent], padding: Int, ContentPart)
     }
 
     /// What is to be made; nil where there are only notes.
@@ -26,6 +26,10 @@ struct ArchivePiece: Sendable {
     var other = 0
     var bytes: UInt64 = 0
     var notes: [Note] = []
+    /// What the whole entries in it hold; only where somebody observes the archive.
+    var records: [ArchiveRecord] = []
+    /// Which part of a long file it is, if it is one.
+    var part: ContentPart?
     /// A range of a layer's file that needs no copy.
     struct Move: Sendable {
         let position: Int
@@ -44,12 +48,15 @@ struct ArchivePiece: Sendable {
 
 /// Carries jobs to several workers and their pieces, in the order of the jobs, to one writer.
 ///
-/// At most ``depth`` jobs are under way, each with a buffer that is used again: that bounds memory.
+/// At most `depth` jobs are under way, each with a buffer that is used again: that bounds memory.
 /// More may wait, so that there is work while the walk reads ahead in a large directory.
 final class ArchivePipeline: Sendable {
-    private static let depth = 8
+    private let depth: Int
     private static let waitingMax = 32
     private let monitor = Monitor(State())
+
+    /// Begins; an archive that is observed needs more buffers, since each is used by more threads.
+    init(isObserved: Bool = false) { depth = isObserved ? 12 : 8 }
 
     private struct State: Sendable {
         var jobs: [Int: ArchiveJob] = [:]
@@ -57,7 +64,8 @@ final class ArchivePipeline: Sendable {
         var buffers: [TransferBuffer] = []
         var pushed = 0
         var taken = 0
-        var written = 0
+        var handedOut = 0
+        var recycled = 0
         var isClosed = false
         var isStopped = false
     }
@@ -85,7 +93,7 @@ final class ArchivePipeline: Sendable {
     func take() -> (number: Int, job: ArchiveJob, buffer: TransferBuffer)? {
         monitor.wait { state -> (number: Int, job: ArchiveJob, buffer: TransferBuffer)?? in
             if state.isStopped { return .some(nil) }
-            if state.taken - state.written >= Self.depth { return nil }
+            if state.taken - state.recycled >= depth { return nil }
             if let job = state.jobs.removeValue(forKey: state.taken) {
                 let buffer = state.buffers.popLast() ?? TransferBuffer(capacity: 2 << 20)
                 buffer.removeAll()
@@ -105,16 +113,19 @@ final class ArchivePipeline: Sendable {
     func next() -> ArchivePiece? {
         monitor.wait { state -> ArchivePiece?? in
             if state.isStopped { return .some(nil) }
-            if let piece = state.pieces.removeValue(forKey: state.written) { return .some(piece) }
-            return state.isClosed && state.written == state.pushed ? .some(nil) : nil
+            if let piece = state.pieces.removeValue(forKey: state.handedOut) {
+                state.handedOut += 1
+                return .some(piece)
+            }
+            return state.isClosed && state.handedOut == state.pushed ? .some(nil) : nil
         }
     }
 
-    /// Gives back the buffer of a piece that is written.
+    /// Gives back the buffer of a piece that nobody needs any more.
     func recycle(_ buffer: TransferBuffer) {
         monitor.update {
             $0.buffers.append(buffer)
-            $0.written += 1
+            $0.recycled += 1
         }
     }
 }

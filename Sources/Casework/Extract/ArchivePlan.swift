@@ -5,14 +5,21 @@ internal import DiskFormats
 final class ArchivePlan {
     private let extraction: Extraction
     private let pipeline: ArchivePipeline
+    private let isObserved: Bool
     private var encoder: EncoderBox
     private var notes: [Note] = []
 
     private static let jobBytes: UInt64 = 1 << 20
     private static let jobEntriesMax = 512
 
-    init(_ extraction: Extraction, _ pipeline: ArchivePipeline, _ encoder: EncoderBox) {
+    init(
+        _ extraction: Extraction,
+        _ pipeline: ArchivePipeline,
+        _ encoder: EncoderBox,
+        isObserved: Bool
+    ) {
         self.extraction = extraction
+        self.isObserved = isObserved
         self.pipeline = pipeline
         self.encoder = encoder
     }
@@ -52,18 +59,26 @@ final class ArchivePlan {
     /// Hands over a long file in parts; its map is read twice, since the header needs all of it.
     private func addLong(_ item: PlannedItem) -> Bool {
         let path = extraction.guestPath(item.path, root: item.root)
-        let data = map(item, path)
+        let (data, lost) = map(item, path)
         var header: [UInt8] = []
+        var start: ContentPart.Start?
         do throws(ArchiveError) {
             let ranges = data.sparse
             let kind = ArchiveEntry.Kind.file(size: item.inode.size, dataRanges: ranges)
             let entry = ArchiveEntry(item, kind, extraction, &notes)
             header = try encoder.header(of: entry)
+            if isObserved {
+                start = ContentPart.Start(
+                    record: ArchiveRecord(item, entry),
+                    ranges: data.ranges,
+                    missing: lost
+                )
+            }
         } catch {
             notes.append(.problem(path, .archive(error), nil))
             return push([])
         }
-        var cutter = ContentCutter(item, header, total: data.byteCount, notes)
+        var cutter = ContentCutter(item, header, start, total: data.byteCount, notes)
         notes = []
         var windows = extraction.windows(of: item)
         var next = 0
@@ -84,7 +99,7 @@ final class ArchivePlan {
     }
 
     /// Which ranges have data; what cannot be mapped is noted and becomes a hole.
-    private func map(_ item: PlannedItem, _ path: [UInt8]) -> DataRanges {
+    private func map(_ item: PlannedItem, _ path: [UInt8]) -> (DataRanges, MissingRanges) {
         var data = DataRanges(size: item.inode.size)
         var losses: [ContentReader.Loss] = []
         var windows = extraction.windows(of: item)
@@ -94,7 +109,9 @@ final class ArchivePlan {
         }
         for loss in losses.joined() { notes.append(.problem(path, .disk(loss.error), loss.range)) }
         if !losses.isEmpty { notes.append(.partial(path)) }
-        return data
+        var missing = MissingRanges()
+        missing.add(losses.map(\.range))
+        return (data, missing)
     }
 }
 
@@ -102,6 +119,7 @@ final class ArchivePlan {
 private struct ContentCutter {
     private let item: PlannedItem
     private var header: [UInt8]
+    private var start: ContentPart.Start?
     private let total: UInt64
     private var notes: [Note]
     private var parts: [FileExtent] = []
@@ -110,9 +128,16 @@ private struct ContentCutter {
 
     private static let jobBytes: UInt64 = 1 << 20
 
-    init(_ item: PlannedItem, _ header: [UInt8], total: UInt64, _ notes: [Note]) {
+    init(
+        _ item: PlannedItem,
+        _ header: [UInt8],
+        _ start: ContentPart.Start?,
+        total: UInt64,
+        _ notes: [Note]
+    ) {
         self.item = item
         self.header = header
+        self.start = start
         self.total = total
         self.notes = notes
     }
@@ -150,10 +175,17 @@ private struct ContentCutter {
     private mutating func flush(isLast: Bool, _ push: (ArchiveJob) -> Bool) -> Bool {
         let padding = isLast ? ArchiveEncoder.padding(after: total) : 0
         let job = ArchiveJob(
-            work: .content(item, header: header, parts, padding: padding, isLast: isLast),
+            work: .content(
+                item,
+                header: header,
+                parts,
+                padding: padding,
+                ContentPart(start: start, isLast: isLast)
+            ),
             notes: notes
         )
         header = []
+        start = nil
         notes = []
         parts = []
         partBytes = 0

@@ -24,13 +24,16 @@ final class ArchiveWorker {
     private let encoder: EncoderBox
     private let readers: [ContentReader]
     private let isPipe: Bool
+    private let isObserved: Bool
 
     init(
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
-        isPipe: Bool
+        isPipe: Bool,
+        isObserved: Bool
     ) throws(ArchiveError) {
         self.isPipe = isPipe
+        self.isObserved = isObserved
         self.extraction = extraction
         self.cancellation = cancellation
         self.encoder = try EncoderBox()
@@ -42,10 +45,16 @@ final class ArchiveWorker {
         _ extraction: Extraction,
         _ cancellation: CancellationFlag,
         _ pipeline: ArchivePipeline,
-        isPipe: Bool
+        isPipe: Bool,
+        isObserved: Bool
     ) {
         do throws(ArchiveError) {
-            let worker = try ArchiveWorker(extraction, cancellation, isPipe: isPipe)
+            let worker = try ArchiveWorker(
+                extraction,
+                cancellation,
+                isPipe: isPipe,
+                isObserved: isObserved
+            )
             while let (number, job, buffer) = pipeline.take() {
                 pipeline.put(worker.make(job, buffer), number: number)
             }
@@ -66,21 +75,26 @@ final class ArchiveWorker {
                 make(items, index, &piece)
             }
             piece.latest = items.last
-        case .content(let item, let header, let parts, let padding, let isLast)?:
+        case .content(let item, let header, let parts, let padding, var part)?:
             let span = header.span
             buffer.append(span.raw)
             var losses: [ContentReader.Loss] = []
-            for part in parts where !cancellation.isSet {
-                if part.hasData { piece.bytes += part.length }
-                if isPipe, let moves = moves(part, item.root, at: buffer.count) {
+            for extent in parts where !cancellation.isSet {
+                if extent.hasData { piece.bytes += extent.length }
+                if isPipe, let moves = moves(extent, item.root, at: buffer.count) {
                     piece.moves += moves
                 } else {
-                    readers[item.root].append(part, to: buffer) { losses.append($0) }
+                    readers[item.root].append(extent, to: buffer) { losses.append($0) }
                 }
+            }
+            if isObserved {
+                part.bytes = header.count..<buffer.count
+                part.missing = losses.map(\.range)
+                piece.part = part
             }
             buffer.appendZeros(padding)
             note(losses, of: item, &piece)
-            piece.files = isLast ? 1 : 0
+            piece.files = part.isLast ? 1 : 0
             piece.latest = item
         }
         return piece
@@ -140,6 +154,7 @@ final class ArchiveWorker {
             guard let kind = item.kindWithoutContent else { return }
             let entry = ArchiveEntry(item, kind, extraction, &piece.notes)
             try encoder.append(entry, to: piece.buffer)
+            if isObserved { piece.records.append(ArchiveRecord(item, entry)) }
             switch kind {
             case .directory: piece.directories += 1
             case .hardLink: piece.files += 1
@@ -164,8 +179,10 @@ final class ArchiveWorker {
         readers[item.root].readAhead(UpcomingPlaces(rest))
         if let place = item.contiguous, place.length == size {
             try encoder.append(entry, to: piece.buffer)
+            let start = piece.buffer.count
             if readers[item.root].append(place, to: piece.buffer) {
                 piece.bytes += size
+                record(item, entry, [0..<size], start..<piece.buffer.count, [], &piece)
                 piece.buffer.appendZeros(ArchiveEncoder.padding(after: size))
                 return
             }
@@ -177,7 +194,7 @@ final class ArchiveWorker {
         var losses = extents.losses
         entry.kind = .file(size: size, dataRanges: data.sparse)
         try encoder.append(entry, to: piece.buffer)
-        let start = piece.buffer.count
+        var start = piece.buffer.count
         var unread: [ContentReader.Loss] = []
         append(extents, of: item, in: data, to: piece.buffer) { unread.append($0) }
         if !unread.isEmpty {
@@ -189,18 +206,39 @@ final class ArchiveWorker {
             entry.kind = .file(size: size, dataRanges: data.sparse)
             losses = (losses + unread).sorted { $0.range.lowerBound < $1.range.lowerBound }
             try encoder.append(entry, to: piece.buffer)
+            start = piece.buffer.count
             append(extents, of: item, in: data, to: piece.buffer) { _ in }
         }
         // Should the map not cover the file, zeros keep the archive in step with its header.
         let count = data.byteCount
         if unread.isEmpty { piece.buffer.appendZeros(start + Int(count) - piece.buffer.count) }
         piece.bytes += extents.reduce(0) { $1.hasData ? $0 + $1.length : $0 }
+        record(item, entry, data.ranges, start..<piece.buffer.count, losses, &piece)
         piece.buffer.appendZeros(ArchiveEncoder.padding(after: count))
         note(losses, of: item, &piece)
     }
 }
 
 extension ArchiveWorker {
+    /// Notes what the entry of a file holds, of which `bytes` of the buffer are `ranges`.
+    private func record(
+        _ item: PlannedItem,
+        _ entry: ArchiveEntry,
+        _ ranges: [Range<UInt64>],
+        _ bytes: Range<Int>,
+        _ losses: [ContentReader.Loss],
+        _ piece: inout ArchivePiece
+    ) {
+        guard isObserved else { return }
+        var digest = ContentDigest(size: item.inode.size, ranges: ranges)
+        piece.buffer.withBytes(bytes) { digest.add($0) }
+        var missing = MissingRanges()
+        missing.add(losses.map(\.range))
+        var record = ArchiveRecord(item, entry)
+        record.content = digest.content(missing: missing)
+        piece.records.append(record)
+    }
+
     /// Appends the bytes of `ranges`, which may reach a little beyond the data.
     private func append(
         _ extents: [FileExtent],

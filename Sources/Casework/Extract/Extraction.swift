@@ -23,6 +23,8 @@ package struct Extraction: Sendable {
         ///
         /// Where they are given, long files go from them into a pipe without being copied.
         package let layers: [FileDescriptor]
+        /// The name of the volume that holds it, such as `disk:p1`, for records.
+        package let volume: String
 
         /// Names what is taken out and where it goes.
         package init(
@@ -31,7 +33,8 @@ package struct Extraction: Sendable {
             guestPath: [UInt8],
             name: [UInt8],
             hidden: Set<UInt64> = [],
-            layers: [FileDescriptor] = []
+            layers: [FileDescriptor] = [],
+            volume: String = ""
         ) {
             self.fileSystem = fileSystem
             self.inode = inode
@@ -39,6 +42,7 @@ package struct Extraction: Sendable {
             self.name = name
             self.hidden = hidden
             self.layers = layers
+            self.volume = volume
         }
     }
 

@@ -1,4 +1,5 @@
 package import ArchiveFile
+package import Digests
 package import DiskFormats
 package import Linux
 
@@ -88,6 +89,10 @@ package struct ExtractionReport: Sendable {
     package var omittedNotes = 0
     /// How it ended.
     package var ending = Ending.finished
+    /// Digest and length of the archive, where it was observed.
+    package var archive: (digest: Digest, byteCount: UInt64)?
+    /// How many notes each list holds.
+    var notesMax = Self.notesMax
     private var lost = false
     private var notedBytes = 0
 
@@ -113,18 +118,18 @@ extension ExtractionReport {
         switch note {
         case .skipped(let path, let reason):
             lost = lost || reason.losesContent
-            guard skipped.count < Self.notesMax, holds(path) else { return omittedNotes += 1 }
+            guard skipped.count < notesMax, holds(path) else { return omittedNotes += 1 }
             skipped.append(Skipped(path: path, reason: reason))
         case .problem(let path, let failure, let range):
             if let last = problems.last, let joined = last.joined(path, range) {
                 return problems[problems.count - 1] = joined
             }
             lost = true
-            guard problems.count < Self.notesMax, holds(path) else { return omittedNotes += 1 }
+            guard problems.count < notesMax, holds(path) else { return omittedNotes += 1 }
             problems.append(Problem(path: path, failure: failure, range: range))
         case .partial(let path):
             guard partial.last != path else { return }
-            guard partial.count < Self.notesMax, holds(path) else { return omittedNotes += 1 }
+            guard partial.count < notesMax, holds(path) else { return omittedNotes += 1 }
             partial.append(path)
         }
     }

@@ -19,6 +19,9 @@ typedef struct {
     uint32_t device_major, device_minor;
 } glovebox_archive_fields;
 
+/* The version of libarchive, such as "3.6.2". */
+const char *glovebox_archive_version(void);
+
 /* A new encoder of the pax format, or NULL. */
 glovebox_archive *glovebox_archive_new(void);
 void glovebox_archive_free(glovebox_archive *encoder);

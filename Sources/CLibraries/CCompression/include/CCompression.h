@@ -21,4 +21,8 @@ enum glovebox_decompression glovebox_inflate(const void *input, size_t input_siz
 enum glovebox_decompression glovebox_zstd(const void *input, size_t input_size, void *output,
                                           size_t output_size);
 
+/// The versions of zlib and zstd.
+const char *glovebox_zlib_version(void);
+const char *glovebox_zstd_version(void);
+
 #endif

@@ -16,4 +16,6 @@ static inline void glovebox_sha256_end(struct sha256_ctx *state, uint8_t *digest
     sha256_digest(state, SHA256_DIGEST_SIZE, digest);
 #endif
 }
+static inline int glovebox_nettle_major(void) { return NETTLE_VERSION_MAJOR; }
+static inline int glovebox_nettle_minor(void) { return NETTLE_VERSION_MINOR; }
 #endif
