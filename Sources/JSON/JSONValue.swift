@@ -5,6 +5,8 @@ package enum JSONValue: Equatable, Sendable {
     case string(String)
     /// A whole number; others are not read.
     case integer(Int64)
+    /// A whole number from 2^63 on.
+    case large(UInt64)
     case boolean(Bool)
     case null
 
@@ -22,7 +24,7 @@ package enum JSONValue: Equatable, Sendable {
         case .object: "an object"
         case .array: "a list"
         case .string: "a text"
-        case .integer: "a number"
+        case .integer, .large: "a number"
         case .boolean: "true or false"
         case .null: "null"
         }
@@ -59,6 +61,9 @@ package struct JSONMembers {
         return members.remove(at: index).value
     }
 
+    /// Whether there is one of that name that was not asked for yet.
+    package func contains(_ name: String) -> Bool { members.contains { $0.name == name } }
+
     /// The text of that name.
     package mutating func string(_ name: String) throws(JSONError) -> String {
         guard case .string(let text) = try value(name) else { throw wrong(name, "a text") }
@@ -77,8 +82,13 @@ package struct JSONMembers {
         _ name: String,
         as type: Value.Type = Value.self
     ) throws(JSONError) -> Value {
-        guard case .integer(let number) = try value(name), let fitting = Value(exactly: number)
-        else { throw wrong(name, "a whole number that fits") }
+        let fitting: Value? =
+            switch try value(name) {
+            case .integer(let number): Value(exactly: number)
+            case .large(let number): Value(exactly: number)
+            default: nil
+            }
+        guard let fitting else { throw wrong(name, "a whole number that fits") }
         return fitting
     }
 

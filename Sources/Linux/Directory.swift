@@ -3,13 +3,18 @@ internal import Glibc
 /// The names in a directory, without `.` and `..`, in no particular order.
 ///
 /// Names that are not UTF-8 are given as ``CommandLineBytes`` carries them.
-package func directoryNames(_ path: String) throws(SystemError) -> [String] {
+///
+/// No more than `limit` of them are read.
+package func directoryNames(
+    _ path: String,
+    limit: Int = .max
+) throws(SystemError) -> [String] {
     guard let stream = unsafe opendir(CommandLineBytes.terminated(path)) else {
         throw .last("opendir", path)
     }
     defer { _ = unsafe closedir(stream) }
     var names: [String] = []
-    while true {
+    while names.count < limit {
         errno = 0
         guard let entry = unsafe readdir(stream) else {
             guard errno == 0 else { throw .last("readdir", path) }
@@ -19,6 +24,18 @@ package func directoryNames(_ path: String) throws(SystemError) -> [String] {
             unsafe CommandLineBytes.encode(bytes.prefix { $0 != 0 })
         }
         if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+}
+
+extension FileDescriptor {
+    /// The names in this directory, whatever it is called by now; no more than `limit` of them.
+    package func names(limit: Int) throws(SystemError) -> [String] {
+        do throws(SystemError) {
+            return try directoryNames("/proc/self/fd/\(number)", limit: limit)
+        } catch {
+            throw SystemError(call: error.call, path: path, errno: error.errno)
+        }
     }
 }
 
