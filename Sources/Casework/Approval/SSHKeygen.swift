@@ -19,6 +19,8 @@ package enum SignatureError: Error, Equatable, Sendable {
     case wrongNamespace(String)
     /// Its key stands on no list.
     case unknownKey(fingerprint: String)
+    /// Its key is on the list of revoked keys, or that list cannot be read.
+    case revoked(signer: String)
     /// ssh-keygen rejects it, in its own words.
     case rejected(signer: String, String)
     /// ssh-keygen could not sign, in its own words.
@@ -50,13 +52,19 @@ package enum SSHKeygen {
             throw .unknownKey(fingerprint: signature.key.fingerprint)
         }
         let run: ProgramRun
+        let isRevoked: Bool
         do throws(SystemError) {
             run = try Self.run(data, signature, purpose, signer, revoked, time)
+            if run.succeeded { return signer }
+            // Of a revoked key ssh-keygen does not say that this is what is wrong.
+            isRevoked =
+                revoked == nil
+                ? false : try Self.run(data, signature, purpose, signer, nil, time).succeeded
         } catch {
             throw .system(error)
         }
-        guard run.succeeded else { throw .rejected(signer: signer.principal, said(run)) }
-        return signer
+        if isRevoked { throw .revoked(signer: signer.principal) }
+        throw .rejected(signer: signer.principal, said(run))
     }
 
     private static func run(
