@@ -38,7 +38,7 @@ struct JSONReader {
         case UInt8(ascii: "t"): return try word("true", .boolean(true))
         case UInt8(ascii: "f"): return try word("false", .boolean(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        default: return try integer()
+        default: return .integer(try integer())
         }
     }
 
@@ -85,15 +85,14 @@ struct JSONReader {
         return value
     }
 
-    private mutating func integer() throws(JSONError) -> JSONValue {
+    private mutating func integer() throws(JSONError) -> Int64 {
         let start = position
         if peek == UInt8(ascii: "-") { position += 1 }
         let digits = bytes[position...].prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
         position += digits.count
         let isPadded = digits.count > 1 && digits.first == UInt8(ascii: "0")
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
-        let number = Int64(text).map { JSONValue.integer($0) } ?? UInt64(text).map { .large($0) }
-        guard !digits.isEmpty, !isPadded, text != "-0", let number else {
+        guard !digits.isEmpty, !isPadded, text != "-0", let number = Int64(text) else {
             throw JSONError(digits.isEmpty ? "no value" : "no whole number of 64 bits", at: start)
         }
         if let next = peek,

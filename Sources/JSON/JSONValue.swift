@@ -5,8 +5,6 @@ package enum JSONValue: Equatable, Sendable {
     case string(String)
     /// A whole number; others are not read.
     case integer(Int64)
-    /// A whole number from 2^63 on.
-    case large(UInt64)
     case boolean(Bool)
     case null
 
@@ -24,7 +22,7 @@ package enum JSONValue: Equatable, Sendable {
         case .object: "an object"
         case .array: "a list"
         case .string: "a text"
-        case .integer, .large: "a number"
+        case .integer: "a number"
         case .boolean: "true or false"
         case .null: "null"
         }
@@ -82,13 +80,8 @@ package struct JSONMembers {
         _ name: String,
         as type: Value.Type = Value.self
     ) throws(JSONError) -> Value {
-        let fitting: Value? =
-            switch try value(name) {
-            case .integer(let number): Value(exactly: number)
-            case .large(let number): Value(exactly: number)
-            default: nil
-            }
-        guard let fitting else { throw wrong(name, "a whole number that fits") }
+        guard case .integer(let number) = try value(name), let fitting = Value(exactly: number)
+        else { throw wrong(name, "a whole number that fits") }
         return fitting
     }
 

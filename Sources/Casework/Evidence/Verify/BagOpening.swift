@@ -97,15 +97,15 @@ extension OpenedBag {
         _ descriptor: FileDescriptor,
         size: UInt64,
         _ path: String
-    ) throws(BagStop) -> OuterTar {
+    ) throws(BagStop) -> OuterTarReader {
         var first = [UInt8](repeating: 0, count: OuterTarHeader.byteCount)
         let count = try reading { () throws(SystemError) in
             try descriptor.read(into: &first, at: 0)
         }
-        guard OuterTar.isBag(Array(first.prefix(count))) else {
+        guard OuterTarReader.isBag(Array(first.prefix(count))) else {
             throw noBag(path, "it does not begin as the tar of one does")
         }
-        var tar = OuterTar(descriptor, size: size)
+        var tar = OuterTarReader(descriptor, size: size)
         try tar.read()
         return tar
     }

@@ -23,6 +23,8 @@ package enum BagCheck: String, CaseIterable, Sendable {
     case scope
     /// The operator signed the bag.
     case seal
+    /// Somebody vouches for the keys: lists of signers name them.
+    case trust
 }
 
 /// What is wrong with a bag, and where.

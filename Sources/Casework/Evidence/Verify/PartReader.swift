@@ -58,7 +58,8 @@ final class PartReader {
             throw .system(error)
         }
         guard got == count else { throw fault("it became shorter while it was read") }
-        let span = buffer.span
+        let filled = buffer
+        let span = filled.span
         hash.update(span.raw)
         (start, end) = (0, count)
         return true
@@ -70,7 +71,8 @@ final class PartReader {
         while left > 0 {
             guard try fill() else { throw fault("it ends early") }
             let length = Int(min(left, UInt64(end - start)))
-            let span = buffer.span.extracting(start..<(start + length))
+            let filled = buffer
+            let span = filled.span.extracting(start..<(start + length))
             try body(span.raw)
             start += length
             position += UInt64(length)

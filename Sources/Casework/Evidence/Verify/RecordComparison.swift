@@ -3,7 +3,7 @@ internal import JSON
 
 /// Compares what a record says with an entry of the archive; says the first difference.
 struct RecordComparison {
-    let record: FileRecord
+    let record: StatedRecord
     let entry: PaxEntry
 
     /// What differs in the headers; nil where nothing does.

@@ -73,7 +73,7 @@ struct OuterTarHeader: Equatable {
 }
 
 /// Finds the files in a bag's outer tar; the contents are not read yet.
-struct OuterTar {
+struct OuterTarReader {
     private let descriptor: FileDescriptor
     private let size: UInt64
     private var position: UInt64 = 0
@@ -110,8 +110,8 @@ struct OuterTar {
             default: false
             }
         }
-        let dots = [[0x2E], [0x2E, 0x2E]] as [[UInt8]]
-        return isPlain && 1...nameBytesMax ~= name.count && !dots.contains(Array(name))
+        let begins = name.first.map { $0 != UInt8(ascii: ".") && $0 != UInt8(ascii: "-") } ?? false
+        return isPlain && begins && name.count <= nameBytesMax
     }
 
     /// Reads all headers, the padding and the end.

@@ -3,7 +3,7 @@ internal import Digests
 internal import JSON
 
 /// A line of files.jsonl that describes an entry of files.tar.
-struct FileRecord {
+struct StatedRecord {
     let path: [UInt8]
     let guestPath: [UInt8]
     /// `DISK:VOLUME`.
