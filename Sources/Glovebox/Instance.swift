@@ -8,8 +8,11 @@ internal import Synchronization
 /// attached when they are first needed, held with QEMU's own read locks while the value lives,
 /// and read through the very descriptors that were checked.
 ///
+/// What a policy of this host demands an approval for is opened with one only, and for what that
+/// allows; the policy's place follows from the running program's, and nothing here changes it.
+///
 /// ```swift
-/// let instance = try Instance(at: "/var/lib/nova/instances/UUID")
+/// let instance = try Instance(at: "/var/lib/nova/instances/UUID", for: .read, options: options)
 /// let file = try instance.file("/etc/fstab")
 /// let text = try file.fileSystem.content(of: file.inode, limit: 65_536)
 /// ```
@@ -25,6 +28,10 @@ public final class Instance: Sendable {
 
         /// Which reader opens a volume; without an engine, the native one alone.
         public var engine = EngineChoice.auto
+        /// The path of the approval document, beside which its signatures are.
+        public var approval: String?
+        /// Why a target is read that needs no approval, for the record.
+        public var reason: String?
         /// How the engine is started; nil where there is none.
         package var engineSetup: Engine.Setup?
 
@@ -38,19 +45,46 @@ public final class Instance: Sendable {
             self.allowedBackingDirectories = allowedBackingDirectories
             self.journal = journal
         }
+
+        /// How the images are attached.
+        var attaching: AttachOptions {
+            AttachOptions(format: format, allowedBackingDirectories: allowedBackingDirectories)
+        }
     }
 
     /// The target as it was given.
     public let target: String
     /// The names of its disks, the root disk first.
     public let diskNames: [String]
+    /// The approval by which it was opened; nil where none was needed, nor given.
+    public var approval: Approval? { admission.approval }
+    /// The uuid of the instance of Nova that it is; nil where it is none.
+    public var instanceID: String? { admission.instance }
+    /// What was given as the reason for reading it.
+    public let reason: String?
+    private let admission: Admission
     private let slots: [LazyDisk]
     private let opening: VolumeOpening
     private let root = Memo<GuestTree>()
 
     /// Finds the disks of `target`, an image file or an instance directory; attaches none yet.
-    public init(at target: String, options: Options = Options()) throws(GloveboxError) {
+    ///
+    /// Throws `refused` where the host's policy does not allow to open it for `purpose`. An approval
+    /// by digests is the exception to attaching none: its image is attached, locked and hashed.
+    public init(
+        at target: String,
+        for purpose: Purpose,
+        options: Options = Options()
+    ) throws(GloveboxError) {
         let located = try Target(target)
+        let admission = try ApprovalGate.admit(
+            located,
+            for: purpose,
+            approval: options.approval,
+            attaching: options.attaching
+        )
+        self.admission = admission
+        self.reason = options.reason
         self.target = target
         self.diskNames = located.disks.map(\.name)
         let box = DiskBox()
@@ -61,11 +95,12 @@ public final class Instance: Sendable {
             }
         }
         let slots = located.disks.map { [opening] in
-            LazyDisk(file: $0, options: options, opening: opening)
+            LazyDisk(file: $0, options: options, admission: admission, opening: opening)
         }
         box.slots.withLock { $0 = slots.map(WeakDisk.init) }
         self.slots = slots
         self.opening = opening
+        if admission.isByDigest { _ = try disks() }
     }
 
     /// All disks, attached.
@@ -154,17 +189,25 @@ public final class Instance: Sendable {
     }
 
     /// The tree that `path` is looked up in: one volume, or the guest's own for a bare path.
+    ///
+    /// Its lookups are bound to the scope of the approval.
     package func tree(of path: GuestPath) throws(GloveboxError) -> GuestTree {
-        guard let name = path.volume else { return try guestTree() }
+        guard let name = path.volume else {
+            var tree = try guestTree()
+            tree.limit = admission.limit(isOfGuestTree: true)
+            return tree
+        }
         let root = GuestTree.Mount(
             point: [],
             volume: name,
             fileSystem: try volume(name).fileSystem()
         )
-        return GuestTree(root: root)
+        var tree = GuestTree(root: root)
+        tree.limit = admission.limit(isOfGuestTree: false)
+        return tree
     }
 
-    /// The guest's own tree, as its fstab mounts it.
+    /// The guest's own tree, as its fstab mounts it; without bounds, for what shows no files.
     package func guestTree() throws(GloveboxError) -> GuestTree {
         try root.get { () throws(GloveboxError) in
             let slots = slots
@@ -204,13 +247,20 @@ extension String {
 private final class LazyDisk: Sendable {
     let file: Target.DiskFile
     private let options: Instance.Options
+    private let admission: Admission
     private let opening: VolumeOpening
     private let state = Memo<Disk>()
     private let warnings = Mutex<[String]>([])
 
-    init(file: Target.DiskFile, options: Instance.Options, opening: VolumeOpening) {
+    init(
+        file: Target.DiskFile,
+        options: Instance.Options,
+        admission: Admission,
+        opening: VolumeOpening
+    ) {
         self.file = file
         self.options = options
+        self.admission = admission
         self.opening = opening
     }
 
@@ -224,17 +274,15 @@ private final class LazyDisk: Sendable {
     }
 
     private func attach() throws(GloveboxError) -> Disk {
-        var attaching = AttachOptions()
-        attaching.format = options.format
-        attaching.allowedBackingDirectories = options.allowedBackingDirectories
         var found: [String] = []
         defer { warnings.withLock { $0 = found } }
         let image: AttachedDisk
         do throws(AttachError) {
-            image = try Casework.attach(file.path, options: attaching, warnings: &found)
+            image = try Casework.attach(file.path, options: options.attaching, warnings: &found)
         } catch {
             throw GloveboxError(error)
         }
+        try admission.confirm(image)
         return try Disk(
             name: file.name,
             image: image,

@@ -38,7 +38,7 @@ struct CatJob: Equatable {
     let target: String
     let paths: [String]
 
-    func run() throws { try settings.withInstance(at: target, write) }
+    func run() throws { try settings.withInstance(at: target, for: .read, write) }
 
     private func write(_ instance: Instance) throws {
         for path in paths {

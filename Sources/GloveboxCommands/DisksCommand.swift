@@ -30,7 +30,7 @@ struct DisksJob: Equatable {
     var settings = TargetSettings()
     let target: String
 
-    func run() throws { try settings.withInstance(at: target, show) }
+    func run() throws { try settings.withInstance(at: target, for: .list, show) }
 
     private func show(_ instance: Instance) throws {
         var output = StandardOutput()

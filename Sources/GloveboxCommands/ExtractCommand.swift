@@ -71,7 +71,7 @@ struct ExtractCommand: ParsableCommand {
             // Nothing is held yet, and nothing looks at the flag before the extraction does.
             if !begun.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
         }
-        let summary = try options.withInstance(at: target) { instance in
+        let summary = try options.withInstance(at: target, for: .extract) { instance in
             try extract(from: instance, cancellation, begun)
         }
         try summary.finish()

@@ -74,7 +74,7 @@ struct FindCommand: ParsableCommand {
             newer: newer,
             older: older
         )
-        try options.withInstance(at: target) { try list($0, filter) }
+        try options.withInstance(at: target, for: .list) { try list($0, filter) }
     }
 
     private func list(_ instance: Instance, _ filter: FileFilter) throws {

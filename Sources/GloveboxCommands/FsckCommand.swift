@@ -43,7 +43,7 @@ struct FsckCommand: ParsableCommand {
                 advice: "Leave --no-replay out."
             )
         }
-        let reports = try options.withInstance(at: target, check)
+        let reports = try options.withInstance(at: target, for: .check, check)
         var output = StandardOutput()
         if options.json {
             try output.write(FsckReport.json(target: target, reports))

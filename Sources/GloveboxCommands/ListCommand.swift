@@ -53,7 +53,7 @@ struct ListJob: Equatable {
     let target: String
     var path = "/"
 
-    func run() throws { try settings.withInstance(at: target, list) }
+    func run() throws { try settings.withInstance(at: target, for: .list, list) }
 
     private func list(_ instance: Instance) throws {
         let path = try instance.path(path)

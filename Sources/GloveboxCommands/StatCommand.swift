@@ -25,7 +25,7 @@ struct StatCommand: ParsableCommand {
     @Argument(help: "File in the guest.")
     var path: String
 
-    func run() throws { try options.withInstance(at: target, show) }
+    func run() throws { try options.withInstance(at: target, for: .list, show) }
 
     private func show(_ instance: Instance) throws {
         let file = try instance.file(instance.path(path), followLast: false)

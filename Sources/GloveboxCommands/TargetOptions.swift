@@ -52,6 +52,23 @@ struct TargetOptions: ParsableArguments {
     )
     var keyFile: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "The approval by which the target is read; its signatures lie beside it.",
+            discussion: "`glovebox approve request` makes one; docs/approval.md tells more.",
+            valueName: "file"
+        )
+    )
+    var approval: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Why the target is read, for the record, where no approval says it.",
+            valueName: "text"
+        )
+    )
+    var reason: String?
+
     @Flag(help: "Print JSON; docs/json.md describes it.")
     var json = false
 
@@ -67,16 +84,20 @@ struct TargetOptions: ParsableArguments {
             engine: engine.choice,
             enginePath: enginePath,
             keyFiles: keyFile,
+            approval: approval,
+            reason: reason,
             json: json,
             verbose: verbose
         )
     }
 
-    /// Opens the target for `body`, and says what the user has to know about it.
-    func withInstance<Result>(at target: String, _ body: (Instance) throws -> Result) throws
-        -> Result
-    {
-        try settings.withInstance(at: target, body)
+    /// Opens the target for `purpose`, and says what the user has to know about it.
+    func withInstance<Result>(
+        at target: String,
+        for purpose: Purpose,
+        _ body: (Instance) throws -> Result
+    ) throws -> Result {
+        try settings.withInstance(at: target, for: purpose, body)
     }
 }
 

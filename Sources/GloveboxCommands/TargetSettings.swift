@@ -17,22 +17,28 @@ struct TargetSettings: Equatable {
     var enginePath: String?
     /// Files with passphrases for encrypted volumes.
     var keyFiles: [String] = []
+    /// The approval document.
+    var approval: String?
+    /// Why a target is read that needs no approval.
+    var reason: String?
     /// Print JSON.
     var json = false
     /// Say how the disks were opened.
     var verbose = false
 
-    /// Opens the target for `body`; says what the user has to know about it once that is done, also
+    /// Opens the target for `purpose` and hands it to `body`; says what the user has to know about it once that is done, also
     /// where it fails: a warning may be what explains the error.
-    func withInstance<Result>(at target: String, _ body: (Instance) throws -> Result) throws
-        -> Result
-    {
-        let instance = try open(target)
+    func withInstance<Result>(
+        at target: String,
+        for purpose: Purpose,
+        _ body: (Instance) throws -> Result
+    ) throws -> Result {
+        let instance = try open(target, for: purpose)
         defer { report(on: instance) }
         return try body(instance)
     }
 
-    private func open(_ target: String) throws -> Instance {
+    private func open(_ target: String, for purpose: Purpose) throws -> Instance {
         var options = Instance.Options(allowedBackingDirectories: allowBacking)
         options.journal = noReplay ? .ignore : .replay
         if let format {
@@ -45,13 +51,15 @@ struct TargetSettings: Equatable {
             }
             options.format = known
         }
+        options.approval = approval
+        options.reason = reason
         options.engine = engine
         options.engineSetup = try EngineSettings(
             path: enginePath,
             keyFiles: keyFiles,
             isAsked: engine == .guestfs
         ).setup()
-        return try Instance(at: target, options: options)
+        return try Instance(at: target, for: purpose, options: options)
     }
 
     /// Says what came up while the volumes that a command used were opened.

@@ -21,7 +21,7 @@ struct UsageCommand: ParsableCommand {
     @Argument(help: "Image file or instance directory.")
     var target: String
 
-    func run() throws { try options.withInstance(at: target, show) }
+    func run() throws { try options.withInstance(at: target, for: .list, show) }
 
     private func show(_ instance: Instance) throws {
         var rows: [(volume: Volume, summary: FileSystemSummary, point: String?)] = []

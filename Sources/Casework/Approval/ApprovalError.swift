@@ -1,6 +1,5 @@
 package import DiskFormats
 package import JSON
-package import Linux
 
 /// Why an approval does not count.
 package enum ApprovalError: Error, Equatable, Sendable {

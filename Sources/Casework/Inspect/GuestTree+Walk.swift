@@ -61,7 +61,7 @@ extension GuestTree {
                 var mount: Mount?
                 if let place = inside.last(where: { $0.path == item.path })?.place {
                     do throws(GloveboxError) {
-                        mount = try place.mountInPassing()
+                        mount = try mountInPassing(place)
                     } catch {
                         if try body(.notMounted(place, error)) == .stop { return .stop }
                     }

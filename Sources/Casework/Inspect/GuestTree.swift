@@ -84,6 +84,8 @@ package struct GuestTree: Sendable {
     package let root: Mount
     /// What is mounted into it, in the order of the fstab.
     package let mountPoints: [MountPoint]
+    /// What lookups have to lie in; nil where everything may be looked at.
+    package var limit: ScopeLimit?
 
     /// As Linux: the number of symbolic links that one lookup may pass.
     private static let linkCountMax = 40
@@ -106,24 +108,80 @@ package struct GuestTree: Sendable {
             guard place.point.count > start.count, place.point.starts(with: start) else {
                 return nil
             }
-            do throws(GloveboxError) { return try place.mountInPassing() } catch {
+            do throws(GloveboxError) { return try mountInPassing(place) } catch {
                 missing(place, error)
                 return nil
             }
         }
     }
 
+    /// What is mounted at `place`, for a walk that comes by; refused where it is out of the limit.
+    func mountInPassing(_ place: MountPoint) throws(GloveboxError) -> Mount {
+        let mount = try place.mountInPassing()
+        let path = GuestPath.joined(place.point)
+        if let limit, !limit.covers(mount, path) {
+            throw limit.refusal(of: path, on: mount, isWithin: false)
+        }
+        return mount
+    }
+
     /// The file at `path`; a symbolic link in its last place is followed unless told otherwise.
+    ///
+    /// Where the tree has a limit, what is not inside is refused, whether it exists or not.
     package func resolve(_ path: [UInt8], followLast: Bool = true) throws(GloveboxError)
         -> GuestFile
     {
         var lookup = Lookup(pending: GuestPath.components(of: path).reversed(), start: start)
-        var links = 0
-        while let name = lookup.pending.popLast() {
+        let file: GuestFile
+        do throws(GloveboxError) {
+            file = try resolve(path, &lookup, followLast: followLast)
+        } catch {
+            // What was asked for may be inside though a directory on the way to it is not.
+            let isPlain = lookup.linkCount == 0 && !Self.hasParent(path)
+            if !isPlain || limit?.covers(lookup.position.mount, path) == false {
+                try refuseOutside(path, at: lookup.place, lookup.position.mount)
+            }
+            throw error
+        }
+        try refuseOutside(path, at: file.path, lookup.position.mount)
+        return file
+    }
+
+    /// Refuses `place`, to which `path` led, where it is out of the limit.
+    private func refuseOutside(
+        _ path: [UInt8],
+        at place: [UInt8],
+        _ mount: Mount
+    ) throws(GloveboxError) {
+        guard let limit, !limit.covers(mount, place) else { return }
+        var asked: [[UInt8]] = []
+        for name in GuestPath.components(of: path) {
+            if name == Self.parent { _ = asked.popLast() } else { asked.append(name) }
+        }
+        // `/inside/../outside` leads outside by its `..`, as a link in it might.
+        let beforeParent = GuestPath.components(of: path).prefix { $0 != Self.parent }
+        let isWithin =
+            limit.covers(mount, GuestPath.joined(asked))
+            || Self.hasParent(path) && limit.covers(mount, GuestPath.joined(Array(beforeParent)))
+        throw limit.refusal(of: path, on: mount, isWithin: isWithin)
+    }
+
+    private static let parent = [UInt8]("..".utf8)
+
+    private static func hasParent(_ path: [UInt8]) -> Bool {
+        GuestPath.components(of: path).contains(parent)
+    }
+
+    private func resolve(
+        _ path: [UInt8],
+        _ lookup: inout Lookup,
+        followLast: Bool
+    ) throws(GloveboxError) -> GuestFile {
+        while let name = lookup.next() {
             guard lookup.pending.count + lookup.done.count <= Self.componentCountMax else {
                 throw failure(.notFound, path, "has too many components")
             }
-            if name == [UInt8](repeating: UInt8(ascii: "."), count: 2) {
+            if name == Self.parent {
                 lookup.leave()
                 continue
             }
@@ -131,8 +189,8 @@ package struct GuestTree: Sendable {
             let child = try step(to: name, from: position, lookup)
             let isLast = lookup.pending.isEmpty
             if child.type == .symbolicLink, followLast || !isLast {
-                links += 1
-                guard links <= Self.linkCountMax else {
+                lookup.linkCount += 1
+                guard lookup.linkCount <= Self.linkCountMax else {
                     throw failure(
                         .notFound,
                         path,
@@ -163,6 +221,8 @@ package struct GuestTree: Sendable {
     private struct Lookup {
         /// What is left to resolve, the next component last.
         var pending: [[UInt8]]
+        /// How many symbolic links were followed.
+        var linkCount = 0
         /// The canonical path so far.
         private(set) var done: [[UInt8]] = []
         /// Where the path's start and each of its components are, so that `..` costs nothing.
@@ -175,7 +235,17 @@ package struct GuestTree: Sendable {
 
         var position: Position { positions[done.count] }
 
+        /// What is being looked at: the component that was taken last, in the directory so far.
+        var place: [UInt8] { GuestPath.joined(done + (current.map { [$0] } ?? [])) }
+        private var current: [UInt8]?
+
+        mutating func next() -> [UInt8]? {
+            current = pending.popLast()
+            return current
+        }
+
         mutating func enter(_ name: [UInt8], _ position: Position) {
+            current = nil
             done.append(name)
             positions.append(position)
         }

@@ -11,7 +11,7 @@ struct ListAndRead {
             print("usage: list-and-read TARGET DIRECTORY FILE")
             return
         }
-        let instance = try Instance(at: arguments[1])
+        let instance = try Instance(at: arguments[1], for: .read)
 
         let directory = try instance.file(arguments[2])
         for entry in try directory.fileSystem.entries(of: directory.inode).entries {
