@@ -32,6 +32,18 @@ package struct BagTrust: Sendable {
         self.approvalHoursMax = approvalHoursMax
         self.origin = origin
     }
+
+    /// The lists of a policy.
+    package init(_ lists: TrustLists, origin: String) {
+        self.init(
+            requesters: lists.requesters,
+            approvers: lists.approvers,
+            operators: lists.operators,
+            revoked: lists.revoked,
+            approvalHoursMax: lists.approvalHoursMax,
+            origin: origin
+        )
+    }
 }
 
 extension SignerList {

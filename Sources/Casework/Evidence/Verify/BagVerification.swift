@@ -10,14 +10,6 @@ package struct BagVerification {
     /// Whether a bag that nobody signed may pass, where it has no approval.
     package let allowsUnsigned: Bool
 
-    /// How far it is.
-    package struct Progress: Sendable {
-        /// Bytes of the bag that were read.
-        package let bytes: UInt64
-        /// Entries of files.tar that were compared.
-        package let entries: UInt64
-    }
-
     /// Prepares; nothing happens yet.
     package init(_ path: String, trust: BagTrust, allowsUnsigned: Bool = false) {
         self.path = path
@@ -30,10 +22,10 @@ package struct BagVerification {
     /// Throws where the bag cannot be read, is none, or is incomplete, and where it is cancelled.
     package func run(
         cancellation: CancellationFlag = CancellationFlag(),
-        progress: @escaping (Progress) -> Void = { _ in }
+        progress: @escaping (Extraction.Progress) -> Void = { _ in }
     ) throws(GloveboxError) -> BagVerdict {
         let watch = VerificationWatch(cancellation) { bytes, entries in
-            progress(Progress(bytes: bytes, entries: entries))
+            progress(Extraction.Progress(bytes: bytes, files: Int(clamping: entries)))
         }
         var verdict = BagVerdict()
         var examination = BagExamination(self, watch)
