@@ -51,7 +51,7 @@ enum VerifyReport {
     }
 
     private static func write(
-        _ signer: BagSigner,
+        _ signer: BagKey,
         _ name: StaticString,
         to json: inout JSONText
     ) {

@@ -6,8 +6,8 @@ internal import JSON
 package struct ApprovedDocument: Sendable {
     package let id: String
     package let ticket: String
-    package let requester: BagSigner
-    package let approver: BagSigner
+    package let requester: BagKey
+    package let approver: BagKey
     package let notBefore: Timestamp
     package let expires: Timestamp
     package let reason: String
@@ -30,11 +30,11 @@ extension BagExamination {
         let document = ApprovedDocument(
             id: approval.id,
             ticket: approval.ticket,
-            requester: BagSigner(
+            requester: BagKey(
                 principal: trust.requesters.map { _ in approval.requester },
                 fingerprint: approval.requesterFingerprint
             ),
-            approver: BagSigner(
+            approver: BagKey(
                 principal: trust.approvers.map { _ in approval.approver },
                 fingerprint: approval.approverFingerprint
             ),
@@ -197,7 +197,7 @@ extension BagExamination {
             throw .fault(.file(.signature), Self.sentence(words))
         }
         let principal = trust.operators.map { _ in signer.principal }
-        verdict.operatorKey = BagSigner(
+        verdict.operatorKey = BagKey(
             principal: principal,
             fingerprint: signature.key.fingerprint
         )

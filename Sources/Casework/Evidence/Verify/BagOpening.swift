@@ -55,12 +55,12 @@ struct OpenedBag {
 extension OpenedBag {
     /// Opens what the user named without waking a device or waiting at a FIFO.
     private static func open(_ path: String) throws(BagStop) -> FileDescriptor {
-        let place = try reading { () throws(SystemError) in
+        let place = try systemCall { () throws(SystemError) in
             try FileDescriptor.open(path, FileDescriptor.pathOnly)
         }
         switch try status(place).kind {
         case .regular, .directory:
-            return try reading { () throws(SystemError) in
+            return try systemCall { () throws(SystemError) in
                 try place.reopen(O_RDONLY | O_NONBLOCK)
             }
         default: return place
@@ -68,7 +68,7 @@ extension OpenedBag {
     }
 
     private static func status(_ file: FileDescriptor) throws(BagStop) -> FileStatus {
-        try reading { () throws(SystemError) in try file.status() }
+        try systemCall { () throws(SystemError) in try file.status() }
     }
 
     private static func noBag(_ path: String, _ why: String) -> BagStop {
@@ -99,7 +99,7 @@ extension OpenedBag {
         _ path: String
     ) throws(BagStop) -> OuterTarReader {
         var first = [UInt8](repeating: 0, count: OuterTarHeader.byteCount)
-        let count = try reading { () throws(SystemError) in
+        let count = try systemCall { () throws(SystemError) in
             try descriptor.read(into: &first, at: 0)
         }
         guard OuterTarReader.isBag(Array(first.prefix(count))) else {
@@ -147,7 +147,7 @@ extension OpenedBag {
     }
 
     private static func names(in directory: FileDescriptor) throws(BagStop) -> Set<String> {
-        try reading { () throws(SystemError) in Set(try directory.names(limit: namesMax)) }
+        try systemCall { () throws(SystemError) in Set(try directory.names(limit: namesMax)) }
     }
 
     private static func refuseUnknown(
@@ -190,18 +190,18 @@ extension OpenedBag {
         in directory: FileDescriptor,
         _ place: BagFault.Place
     ) throws(BagStop) -> FileDescriptor {
-        let seen = try reading { () throws(SystemError) in
+        let seen = try systemCall { () throws(SystemError) in
             try directory.open(name, FileDescriptor.pathOnly | O_NOFOLLOW, resolve: own)
         }
         let found = try status(seen).kind
         guard found == kind else {
             throw .fault(place, "\(name) is a \(found.rawValue), not a \(kind.rawValue)")
         }
-        return try reading { () throws(SystemError) in try seen.reopen(O_RDONLY | O_NONBLOCK) }
+        return try systemCall { () throws(SystemError) in try seen.reopen(O_RDONLY | O_NONBLOCK) }
     }
 }
 
 /// Runs a system call whose failure means that the bag cannot be read.
-func reading<Value>(_ body: () throws(SystemError) -> Value) throws(BagStop) -> Value {
+func systemCall<Value>(_ body: () throws(SystemError) -> Value) throws(BagStop) -> Value {
     do throws(SystemError) { return try body() } catch { throw .system(error) }
 }

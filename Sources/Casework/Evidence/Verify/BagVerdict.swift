@@ -98,7 +98,7 @@ package struct BagVerdict: Sendable {
     /// Why it was taken, where there is no approval.
     package internal(set) var reason: String?
     /// Who signed the bag.
-    package internal(set) var operatorKey: BagSigner?
+    package internal(set) var operatorKey: BagKey?
     /// When the bag was sealed, by its own word.
     package internal(set) var sealed: Timestamp?
     /// How many entries files.tar has.
@@ -115,7 +115,7 @@ package struct BagVerdict: Sendable {
 }
 
 /// A key that signed, and who it is.
-package struct BagSigner: Equatable, Sendable {
+package struct BagKey: Equatable, Sendable {
     /// Who it is by the list; nil where no list names the key.
     package let principal: String?
     /// The key's fingerprint.
