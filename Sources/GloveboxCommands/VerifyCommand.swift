@@ -53,7 +53,8 @@ struct VerifyCommand: ParsableCommand {
     var bag: String
 
     func validate() throws {
-        guard policy == nil || [approvers, requesters, operators, revoked].allSatisfy({ $0 == nil })
+        guard
+            policy == nil || [approvers, requesters, operators, revoked].allSatisfy({ $0 == nil })
         else {
             throw ValidationError("Give either --policy or lists of signers.")
         }
@@ -130,7 +131,9 @@ enum VerifyTrust {
     }
 
     private static func content(_ path: String) throws -> [UInt8] {
-        do throws(SystemError) { return try fileContent(path, limit: SignerList.byteCountMax) } catch {
+        do throws(SystemError) {
+            return try fileContent(path, limit: SignerList.byteCountMax)
+        } catch {
             throw GloveboxError(.usage, "\(error)")
         }
     }

@@ -14,7 +14,8 @@ enum VerifyReport {
                 case .failed: "FAILED"
                 case .notDone: "-"
                 }
-            text += "\(mark.padded(to: 7))\(finding.check.rawValue.padded(to: 12))\(finding.detail)\n"
+            text +=
+                "\(mark.padded(to: 7))\(finding.check.rawValue.padded(to: 12))\(finding.detail)\n"
         }
         text += "\n"
         guard let fault = verdict.fault else {

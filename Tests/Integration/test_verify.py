@@ -419,6 +419,21 @@ def test_scopes_are_held_against_each_record(tmp_path, good, keys):
         refused(bag_maker.write_tar(tmp_path / "b.tar", bag.seal()), keys, "scope", "outside")
 
 
+@pytest.mark.parametrize("name", ["case.tar", "case.bag"])
+def test_bags_that_the_program_made_are_verified(tmp_path, fixtures, keys, strange, name):
+    if b"--to <" not in support.run("extract", "--help").out:
+        pytest.skip("this program makes no bags")
+    bag = tmp_path / name
+    support.ok("extract", strange, "/", "--to", bag, "--sign-key", keys.directory / "operator")
+    result = verify(bag, keys, "--json")
+    assert result.code == 0, str(result)
+    assert result.document["entries"] > 3000 and result.document["complete"] is True
+    unsigned = tmp_path / f"unsigned-{name}"
+    support.ok("extract", strange, "/names", "/links", "--to", unsigned)
+    refused(unsigned, keys, "seal", "nobody signed the bag")
+    assert verify(unsigned, keys, "--allow-unsigned").code == 0
+
+
 # The outer tar.
 
 def outer(**options):

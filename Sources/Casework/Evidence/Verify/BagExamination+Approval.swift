@@ -124,8 +124,12 @@ extension BagExamination {
         guard event.requester == requester, event.approver == approver else {
             throw .fault(.line(.custody, 1), "it names other signers than the signatures have")
         }
-        guard ticket == GuestName.escaped(Array(approval.ticket.utf8)) || ticket == ascii(approval.ticket)
-        else { throw .fault(.file(.information), "External-Identifier is not the approval's ticket") }
+        guard
+            ticket == GuestName.escaped(Array(approval.ticket.utf8))
+                || ticket == ascii(approval.ticket)
+        else {
+            throw .fault(.file(.information), "External-Identifier is not the approval's ticket")
+        }
     }
 
     /// Text in printable ASCII, everything else as `\xNN`.
@@ -171,7 +175,10 @@ extension BagExamination {
                 throw .fault(.file(.signature), "it is missing, but there is an approval")
             }
             guard verification.allowsUnsigned else {
-                throw .fault(.file(.signature), "nobody signed the bag (--allow-unsigned accepts that)")
+                throw .fault(
+                    .file(.signature),
+                    "nobody signed the bag (--allow-unsigned accepts that)"
+                )
             }
             return (.notDone, "nobody signed the bag")
         }

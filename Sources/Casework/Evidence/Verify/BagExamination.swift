@@ -72,7 +72,10 @@ struct BagExamination {
         let information = try BagInformation(text(.information))
         if let name = bag.name, !name.elementsEqual(information.name.utf8) {
             let shown = GuestName.escaped(name)
-            throw .fault(.file(.information), "it calls the bag \(information.name), the tar \(shown)")
+            throw .fault(
+                .file(.information),
+                "it calls the bag \(information.name), the tar \(shown)"
+            )
         }
         let payload = bag.payload
         guard information.payloadBytes == payload.bytes,
@@ -85,7 +88,10 @@ struct BagExamination {
             )
         }
         guard (information.ticket != nil) == has(.approval) else {
-            throw .fault(.file(.information), "External-Identifier stands there without an approval, or lacks")
+            throw .fault(
+                .file(.information),
+                "External-Identifier stands there without an approval, or lacks"
+            )
         }
         self.information = information
         verdict.name = information.name
@@ -169,7 +175,10 @@ struct BagExamination {
         guard has(.signature), key == nil || key == custody.sealed.operatorKey
         else {
             if !has(.signature), custody.sealed.operatorKey == nil { return }
-            throw .fault(.file(.custody), "the event sealed names another key than the signature has")
+            throw .fault(
+                .file(.custody),
+                "the event sealed names another key than the signature has"
+            )
         }
     }
 

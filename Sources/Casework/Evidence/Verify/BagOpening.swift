@@ -127,7 +127,10 @@ extension OpenedBag {
         guard names.contains(BagFile.payloadFolder), names.contains(BagFile.declaration.rawValue)
         else { throw noBag(path, "data or bagit.txt is missing") }
         guard names.contains(BagFile.tagManifest.rawValue) else {
-            throw incomplete(path, "it has no \(BagFile.tagManifest.rawValue), so it was not sealed")
+            throw incomplete(
+                path,
+                "it has no \(BagFile.tagManifest.rawValue), so it was not sealed"
+            )
         }
         try refuseUnknown(names, [BagFile.payloadFolder] + known.map(\.rawValue), in: "")
         var parts = try open(known, in: top, names)

@@ -23,7 +23,8 @@ struct BagInformation: Equatable {
         date = try lines.value("Bagging-Date") {
             $0.count == 10 && Timestamp(iso8601: String(decoding: $0, as: UTF8.self)) != nil
         }
-        ticket = lines.has("External-Identifier")
+        ticket =
+            lines.has("External-Identifier")
             ? try lines.value("External-Identifier") { $0.allSatisfy { 0x20...0x7E ~= $0 } } : nil
         name = try lines.value("Internal-Sender-Identifier", OuterTarReader.isName)
         var oxum: [UInt64] = []

@@ -59,7 +59,8 @@ struct OuterTarHeader: Equatable {
         put("00".utf8, at: 263)
         for offset in [329, 337] { put("0000000".utf8, at: offset) }
         // The sum counts itself as eight blanks.
-        let sum = block.reduce(UInt64(8 * 0x20)) { $0 + UInt64($1) }
+        var sum: UInt64 = 8 * 0x20
+        for byte in block { sum += UInt64(byte) }
         put(Self.octal(sum, digits: 6) + [0, 0x20], at: 148)
         return block
     }
@@ -81,6 +82,7 @@ struct OuterTarReader {
     private(set) var name: [UInt8]?
     private(set) var parts: [BagPart] = []
 
+    private static let zeros = [UInt8](repeating: 0, count: OuterTarHeader.byteCount)
     /// The longest name of a bag.
     static let nameBytesMax = 60
 
@@ -118,7 +120,7 @@ struct OuterTarReader {
     mutating func read() throws(BagStop) {
         while true {
             let block = try bytes(OuterTarHeader.byteCount, "a header")
-            if block.allSatisfy({ $0 == 0 }) { return try end() }
+            if block == Self.zeros { return try end() }
             try member(block)
         }
     }
@@ -129,7 +131,8 @@ struct OuterTarReader {
             throw .fault(.outerByte(start), "here is no header of a bag's tar")
         }
         let expected = header.block
-        if let first = zip(block, expected).enumerated().first(where: { $1.0 != $1.1 })?.offset {
+        guard block == expected else {
+            let first = zip(block, expected).prefix { $0 == $1 }.count
             throw .fault(
                 .outerByte(start + UInt64(first)),
                 "the header of \(GuestName.escaped(header.name)) is not as it has to be"
@@ -148,7 +151,8 @@ struct OuterTarReader {
         parts.append(part)
         position += header.size
         let padding = try bytes(Int(header.padding), "the padding of \(file.rawValue)")
-        if let first = padding.firstIndex(where: { $0 != 0 }) {
+        if padding != Array(Self.zeros.prefix(padding.count)) {
+            let first = padding.prefix { $0 == 0 }.count
             throw .fault(
                 .outerByte(position - UInt64(padding.count - first)),
                 "the padding after \(file.rawValue) is not zero"
@@ -196,7 +200,8 @@ struct OuterTarReader {
             )
         }
         let block = try bytes(OuterTarHeader.byteCount, "the blocks that end it")
-        if let first = block.firstIndex(where: { $0 != 0 }) {
+        if block != Self.zeros {
+            let first = block.prefix { $0 == 0 }.count
             throw .fault(
                 .outerByte(start + UInt64(first)),
                 "the second of the blocks that end the tar is not zero"

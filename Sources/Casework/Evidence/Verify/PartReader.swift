@@ -120,12 +120,11 @@ final class PartReader {
 
     /// Passes over `count` bytes, which have to be zeros.
     func zeros(_ count: UInt64, _ name: String) throws(BagStop) {
-        let zeros = [UInt8](repeating: 0, count: 512)
         var left = count
         while left > 0 {
             let piece = try bytes(Int(min(left, 512)))
-            guard piece.elementsEqual(zeros.prefix(piece.count)) else {
-                let first = piece.firstIndex { $0 != 0 } ?? 0
+            guard piece == Array(UstarBlock.zeros.prefix(piece.count)) else {
+                let first = piece.prefix { $0 == 0 }.count
                 throw fault("\(name) is not zero", back: UInt64(piece.count - first))
             }
             left -= UInt64(piece.count)

@@ -37,7 +37,7 @@ struct PaxReader {
     private func header() throws(BagStop) -> UstarBlock? {
         let offset = reader.position
         let bytes = try reader.bytes(UstarBlock.byteCount)
-        if bytes.allSatisfy({ $0 == 0 }) { return nil }
+        if bytes == UstarBlock.zeros { return nil }
         do throws(PaxFailure) { return try UstarBlock(bytes) } catch {
             throw fault(offset, error.reason)
         }
@@ -68,6 +68,7 @@ struct PaxReader {
 /// A block of 512 bytes as POSIX.1-2008, ustar interchange format, lays it out.
 struct UstarBlock {
     static let byteCount = 512
+    static let zeros = [UInt8](repeating: 0, count: byteCount)
     private let bytes: [UInt8]
 
     enum Field {

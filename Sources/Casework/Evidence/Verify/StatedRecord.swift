@@ -1,5 +1,5 @@
-internal import DiskFormats
 internal import Digests
+internal import DiskFormats
 internal import JSON
 
 /// A line of files.jsonl that describes an entry of files.tar.
@@ -148,7 +148,8 @@ extension JSONMembers {
     mutating func bytes(_ name: String) throws(JSONError) -> [UInt8] {
         let text = try string(name)
         guard let exact = try optionalString(name + "_base64") else { return Array(text.utf8) }
-        guard let bytes = Base64.decode(exact.utf8), String(validating: bytes, as: UTF8.self) == nil,
+        guard let bytes = Base64.decode(exact.utf8),
+            String(validating: bytes, as: UTF8.self) == nil,
             GuestName.escaped(bytes).utf8.elementsEqual(text.utf8)
         else { throw JSONError("\"\(name)_base64\" does not fit \"\(name)\"") }
         return bytes
