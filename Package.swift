@@ -123,12 +123,6 @@ let package = Package(
             path: "Tests/EngineDriver",
             swiftSettings: strict
         ),
-        .executableTarget(
-            name: "check-driver",
-            dependencies: ["Checkers", "GuestfsEngine"],
-            path: "Tests/CheckDriver",
-            swiftSettings: strict
-        ),
         .target(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],

@@ -26,7 +26,7 @@ def facts(glovebox):
         if line := first_line(command):
             versions[name] = line
     return {
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": now(),
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -35,6 +35,10 @@ def facts(glovebox):
         "load_average_before": os.getloadavg()[0],
         "versions": versions,
     }
+
+
+def now():
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def first_line(command):

@@ -13,7 +13,8 @@ start to the end of the last process that was started: what a peer needs to see 
 (nbdfuse, a mount, a daemon) is part of its time. Everything printed goes into the same pipe. Other
 work on the machine makes the spread; compare within one run only. How it is measured:
 [Benchmarks/README.md](../Benchmarks/README.md). All numbers: [benchmark.json](benchmark.json). What
-stands in the way of the goals that are missed: [benchmark-profile.md](benchmark-profile.md).
+stands in the way of the goals that are missed: [benchmark-profile.md](benchmark-profile.md). What
+goes through libguestfs' appliance: [benchmark-engine.md](benchmark-engine.md).
 """
 
 READS = {

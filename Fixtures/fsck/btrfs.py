@@ -58,29 +58,18 @@ def btrfs_dirty_log(path):
     live.unlink()
 
 
-@image("damaged")
-def btrfs_fs_tree(path):
-    damage(made(path), "5")
+def with_damaged_tree(name, number):
+    def recipe(path):
+        damage(made(path), number)
+    recipe.__name__ = f"btrfs_{name}_tree"
+    image("damaged")(recipe)
 
 
-@image("damaged")
-def btrfs_extent_tree(path):
-    damage(made(path), "2")
-
-
-@image("damaged")
-def btrfs_csum_tree(path):
-    damage(made(path), "7")
-
-
-@image("damaged")
-def btrfs_root_tree(path):
-    damage(made(path), "1")
-
-
-@image("damaged")
-def btrfs_chunk_tree(path):
-    damage(made(path), "3")
+with_damaged_tree("fs", "5")
+with_damaged_tree("extent", "2")
+with_damaged_tree("csum", "7")
+with_damaged_tree("root", "1")
+with_damaged_tree("chunk", "3")
 
 
 @image("damaged", "btrfs check ends with 0; only its text tells, and only a scrub repairs")
@@ -92,6 +81,12 @@ def btrfs_one_copy(path):
 def btrfs_superblock(path):
     made(path)
     flip(path, SUPERBLOCK + 300)
+
+
+@image("damaged")
+def btrfs_superblock_lost(path):
+    made(path)
+    write(path, SUPERBLOCK, bytes(4096))
 
 
 @image("damaged")

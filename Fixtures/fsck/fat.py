@@ -111,6 +111,12 @@ def fat32_backup_boot_sector(path):
 
 
 @image("damaged")
+def fat32_boot_sector_lost(path):
+    made(path, 32, 128)
+    write(path, 0, bytes(512))
+
+
+@image("damaged")
 def fat32_free_count(path):
     made(path, 32, 128)
     write(path, 512 + 488, struct.pack("<I", 77))
@@ -168,6 +174,12 @@ def exfat_bitmap(path):
 def exfat_boot_checksum(path):
     made_exfat(path)
     flip(path, 11 * 512)
+
+
+@image("damaged")
+def exfat_boot_sector_lost(path):
+    made_exfat(path)
+    write(path, 0, bytes(512))
 
 
 @image("damaged")

@@ -5,11 +5,14 @@ import re
 from ext import churn, orphan
 from tools import crash, crc32c, fill, identity, image, mounted, read, run, sparse, u32, write
 
+# Somebody else may have the image of another run mounted; the UUID of both is the same.
+SAME = "nouuid"
+
 
 def made(path):
     sparse(path, 300)
     run("mkfs.xfs", "-q", "-m", f"uuid={identity(path)}", "-d", "agcount=4", path)
-    with mounted(path) as root:
+    with mounted(path, SAME) as root:
         fill(root)
     return path
 
@@ -24,7 +27,7 @@ def field(path, *commands):
 
 
 def data_inode(path):
-    with mounted(path, "ro", "norecovery") as root:
+    with mounted(path, "ro", "norecovery", SAME) as root:
         return (root / "data").stat().st_ino, (root / "home").stat().st_ino
 
 
@@ -42,12 +45,12 @@ def xfs_clean_v4(path):
 
 @image("clean after replay")
 def xfs_dirty(path):
-    crash(made(path), churn)
+    crash(made(path), churn, SAME)
 
 
 @image("clean after replay")
 def xfs_dirty_unlinked(path):
-    crash(made(path), orphan)
+    crash(made(path), orphan, SAME)
 
 
 @image("damaged")
@@ -132,13 +135,13 @@ def xfs_root_inode(path):
 
 @image("damaged")
 def xfs_dirty_and_damaged(path):
-    crash(made(path), churn)
+    crash(made(path), churn, SAME)
     xfs_db(path, "agf 2", "write -d freeblks 3")
 
 
 @image("damaged")
 def xfs_dirty_log_damaged(path):
-    crash(made(path), churn)
+    crash(made(path), churn, SAME)
     start = field(path, "sb 0", "print logstart")
     blocks = field(path, "sb 0", "print agblocks")
     log = field(path, "sb 0", "print agblklog")

@@ -5,13 +5,29 @@ enum BtrfsCheck: FileSystemCheck {
     static func check(_ shell: inout some CheckShell) throws(CheckShellError) -> Finding {
         let header = try shell.run(.header)
         var steps = [header]
-        if let count = value("num_devices", header), count > 1 {
-            return Finding(
-                verdict: .notCheckable,
-                reason: "It spans \(count) devices, and each volume is checked by itself.",
-                steps: steps
-            )
+        let deviceCount = value("num_devices", header) ?? 1
+        if deviceCount > 1 {
+            let members = try shell.run(.members)
+            steps.append(members)
+            if let problem = BtrfsMembers(members).problem(deviceCount) {
+                return Finding(
+                    verdict: .notCheckable,
+                    reason: problem,
+                    deviceCount: deviceCount,
+                    steps: steps
+                )
+            }
         }
+        var finding = try check(header, &steps, &shell)
+        finding.deviceCount = deviceCount
+        return finding
+    }
+
+    private static func check(
+        _ header: CheckStep,
+        _ steps: inout [CheckStep],
+        _ shell: inout some CheckShell
+    ) throws(CheckShellError) -> Finding {
         let isDirty = (value("log_root", header) ?? 0) > 0
         var replay = KernelReplay.done
         var repaired = false
@@ -83,20 +99,14 @@ enum BtrfsCheck: FileSystemCheck {
         steps += [repair, check]
         let found = try shell.run(.lostAndFound("btrfs", options: "nologreplay"))
         steps.append(found)
-        let moved = found.code == 0 ? found.lines.map { String($0) } : []
-        let isClean =
-            check.code == 0 && !check.hasLine(beginning: "checksum verify failed on ")
-        return RepairReading(isClean: isClean, moved: moved, losses: losses(repair))
-            .rehearsal(steps)
+        return RepairReading(
+            isClean: check.code == 0 && !check.hasLine(beginning: "checksum verify failed on "),
+            moved: found.namesMoved,
+            losses: repair.lines(holding: Self.losses)
+        ).rehearsal(steps)
     }
 
-    private static func losses(_ repair: CheckStep) -> [String] {
-        repair.lines.filter { line in
-            ["Deleting bad ", "deleting ", "Unlinking", "unresolved ref"].contains {
-                line.contains($0)
-            }
-        }.map { String($0) }
-    }
+    private static let losses = ["Deleting bad ", "deleting ", "Unlinking", "unresolved ref"]
 }
 
 extension CheckCommand {
@@ -108,8 +118,35 @@ extension CheckCommand {
         )
     }
     fileprivate static var check: CheckCommand { CheckCommand("btrfs check --readonly") }
+    /// What ``BtrfsMembers`` reads; the kernel knows all members from here on.
+    fileprivate static var members: CheckCommand {
+        CheckCommand(
+            "btrfs device scan",
+            script: """
+                btrfs device scan >/dev/null 2>&1
+                u=$(blkid -c /dev/null -p -s UUID -o value $d)
+                for p in $(blkid -c /dev/null -o device -t UUID=$u); do
+                btrfs inspect-internal dump-super $p \\
+                | sed -n "s|^dev_item.devid[[:space:]]*|here $p |p"
+                done
+                btrfs inspect-internal dump-tree -t chunk $d \\
+                | sed -n 's/.*(DEV_ITEMS DEV_ITEM \\([0-9]*\\)).*/member \\1/p'
+                """,
+            pace: .short
+        )
+    }
+
+    /// Where there are several devices, the kernel has to know all before it mounts one.
     fileprivate static var recover: CheckCommand {
-        CheckCommand("btrfs rescue super-recover -y", pace: .short)
+        CheckCommand(
+            "btrfs rescue super-recover -y",
+            script: """
+                n=$(btrfs inspect-internal dump-super $d | sed -n 's/^num_devices[[:space:]]*//p')
+                [ "$n" = 1 ] || btrfs device scan >/dev/null 2>&1
+                btrfs rescue super-recover -y $d
+                """,
+            pace: .short
+        )
     }
 
     /// Writes the bad one of two copies anew, which the repair does not.

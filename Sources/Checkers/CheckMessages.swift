@@ -21,6 +21,8 @@ package struct CheckRequest: Equatable, Sendable {
             writer.add(UInt32(clamping: volume.disk))
             writer.add(volume.start)
             writer.add(volume.byteCount)
+            writer.add(optional: volume.inner) { $0.add($1) }
+            writer.add(volume.uuid)
         }
         writer.add(rehearse)
     }
@@ -32,7 +34,9 @@ package struct CheckRequest: Equatable, Sendable {
                 type: try reader.text(),
                 disk: Int(try reader.u32()),
                 start: try reader.u64(),
-                byteCount: try reader.u64()
+                byteCount: try reader.u64(),
+                inner: try reader.optional { reader throws(DiskError) in try reader.text() },
+                uuid: try reader.text()
             )
         }
         rehearse = try reader.flag()
@@ -50,6 +54,8 @@ extension CheckReport {
         writer.add(wasDirty)
         writer.add(reason)
         writer.add(isCheckable)
+        writer.add(list: checkedAs) { $0.add($1) }
+        writer.add(UInt32(clamping: deviceCount))
         writer.add(list: steps) { $1.write(to: &$0) }
         writer.add(optional: rehearsal) { $1.write(to: &$0) }
     }
@@ -61,6 +67,10 @@ extension CheckReport {
         wasDirty = try reader.flag()
         reason = try reader.text()
         isCheckable = try reader.flag()
+        checkedAs = try reader.list(max: CheckRequest.volumesMax) { reader throws(DiskError) in
+            try reader.text()
+        }
+        deviceCount = Int(try reader.u32())
         steps = try Self.steps(from: &reader)
         rehearsal = try reader.optional { reader throws(DiskError) in
             try Rehearsal(from: &reader)

@@ -117,6 +117,13 @@ public struct CheckReport: Sendable, Equatable {
     /// False for swap space, nothing at all, and formats that are written once and have no checker;
     /// these do not make a whole instance "not checked".
     public var isCheckable: Bool
+    /// The volumes whose reports tell of what is in it; empty where its own report does.
+    ///
+    /// These are the volumes that lie in this one, or for a part of a file system over several
+    /// devices the part as which the whole was checked.
+    public var checkedAs: [String]
+    /// How many devices the file system spans.
+    public var deviceCount: Int
     /// What ran.
     public var steps: [CheckStep]
     /// What the repair would do, where that was asked for and the volume is damaged.
@@ -130,6 +137,8 @@ public struct CheckReport: Sendable, Equatable {
         wasDirty: Bool = false,
         reason: String = "",
         isCheckable: Bool = true,
+        checkedAs: [String] = [],
+        deviceCount: Int = 1,
         steps: [CheckStep] = [],
         rehearsal: Rehearsal? = nil
     ) {
@@ -139,6 +148,8 @@ public struct CheckReport: Sendable, Equatable {
         self.wasDirty = wasDirty
         self.reason = reason
         self.isCheckable = isCheckable
+        self.checkedAs = checkedAs
+        self.deviceCount = deviceCount
         self.steps = steps
         self.rehearsal = rehearsal
     }

@@ -15,6 +15,9 @@ enum ExFATCheck: FileSystemCheck {
             finding.reason = "It was not unmounted; it has no journal, and nothing is wrong."
         case 0: break
         case 1?, 4?, 5?: finding.verdict = .damaged
+        case 8 where step.hasLine(beginning: "Bad fs_name in boot sector"):
+            finding.verdict = .damaged
+            finding.reason = "Its boot sector does not describe a file system."
         default: return .failed(step, steps, wasDirty: wasDirty)
         }
         return finding

@@ -1,9 +1,12 @@
+internal import EngineProtocol
+
 /// What one kind of file system's check found.
 public struct Finding: Equatable, Sendable {
     var verdict: Verdict
     var wasDirty = false
     var reason = ""
     var isCheckable = true
+    var deviceCount = 1
     var steps: [CheckStep] = []
 }
 
@@ -35,6 +38,7 @@ public enum Checkers {
             wasDirty: finding.wasDirty,
             reason: finding.reason,
             isCheckable: finding.isCheckable,
+            deviceCount: finding.deviceCount,
             steps: finding.steps.map(\.bounded)
         )
     }
@@ -86,10 +90,9 @@ public enum Checkers {
         case "swap", "swsuspend": ("Swap space is no file system.", false)
         case "iso9660", "udf", "squashfs":
             ("There is no checker for \(type), which is written once.", false)
-        case "crypto_LUKS", "BitLocker":
-            ("It is encrypted, and what is inside cannot be seen without the key.", true)
-        case "LVM2_member":
-            ("It is a part of a volume group, and its logical volumes are not checked.", true)
+        case WorkerVolume.partitionTable:
+            ("It has partitions of its own, and these are not looked for.", true)
+        case "BitLocker": ("It is encrypted with BitLocker, which is not opened here.", true)
         default: ("There is no checker for \(type) here.", true)
         }
     }

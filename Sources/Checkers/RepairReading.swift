@@ -26,3 +26,13 @@ struct RepairReading {
         return "It is not clean when it is checked again after the repair."
     }
 }
+
+extension CheckStep {
+    /// The lines that hold one of `phrases`.
+    func lines(holding phrases: [String]) -> [String] {
+        lines.filter { line in phrases.contains { line.contains($0) } }.map { String($0) }
+    }
+
+    /// What ``CheckCommand/lostAndFound(_:options:)`` found; nothing where it could not mount.
+    var namesMoved: [String] { code == 0 ? lines.map { String($0) } : [] }
+}

@@ -70,22 +70,17 @@ enum XFSCheck: FileSystemCheck {
         steps.append(check)
         let found = try shell.run(.lostAndFound("xfs", options: "norecovery"))
         steps.append(found)
-        let moved = found.code == 0 ? found.lines.map { String($0) } : []
-        losses += Self.losses(repair)
+        losses += repair.lines(holding: Self.losses)
         return RepairReading(
             isClean: repair.code == 0 && check.code == 0,
-            moved: moved,
+            moved: found.namesMoved,
             losses: losses
         ).rehearsal(steps)
     }
 
-    private static func losses(_ repair: CheckStep) -> [String] {
-        repair.lines.filter { line in
-            ["cleared inode ", "clearing inode ", "junking ", "cleared root inode"].contains {
-                line.contains($0)
-            }
-        }.map { String($0) }
-    }
+    private static let losses = [
+        "cleared inode ", "clearing inode ", "junking ", "cleared root inode",
+    ]
 }
 
 extension CheckCommand {

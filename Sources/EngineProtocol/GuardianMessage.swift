@@ -21,6 +21,9 @@ package enum EngineEnvironment {
         "HOME", "LIBGUESTFS_PATH", "LIBGUESTFS_CACHEDIR", "LIBGUESTFS_BACKEND_SETTINGS",
         "LIBGUESTFS_MEMSIZE", "LIBGUESTFS_DEBUG", "LIBGUESTFS_TRACE",
     ]
+    /// The names of what the worker keeps of its environment when it changes its user.
+    package static let ofWorker =
+        passedOn + ["TMPDIR", "LIBGUESTFS_BACKEND", "LIBGUESTFS_HV"]
     /// What all helpers get in place of the user's own.
     package static let fixed = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]
 }

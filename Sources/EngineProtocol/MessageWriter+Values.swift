@@ -10,6 +10,7 @@ extension MessageWriter {
         add(volume.label)
         add(volume.uuid)
         add(volume.byteCount)
+        add(list: volume.parts) { $0.add($1) }
     }
 
     mutating func add(_ mount: WorkerMount) {

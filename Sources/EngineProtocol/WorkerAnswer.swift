@@ -123,7 +123,10 @@ extension MessageReader {
             type: try text(),
             label: try run(),
             uuid: try text(),
-            byteCount: try u64()
+            byteCount: try u64(),
+            parts: try list(max: WorkerVolume.partsMax) {
+                (reader: inout MessageReader) throws(DiskError) in try reader.text()
+            }
         )
     }
 

@@ -9,8 +9,11 @@ package enum WorkerRequest: Equatable, Sendable {
     case launch(WorkerLaunch)
     /// All volumes, those within volume groups, arrays and unlocked volumes included.
     case volumes
-    /// Opens an encrypted volume read-only; volumes within it appear in ``volumes``.
-    case unlock(disk: String, volume: String, key: [UInt8])
+    /// Opens an encrypted volume; volumes within it appear in ``volumes``.
+    ///
+    /// It is writable as its disk is: into the throw-away layer, where a journal inside is replayed. With `keep` its key is held until a check has ended, which
+    /// may need appliances of its own.
+    case unlock(disk: String, volume: String, key: [UInt8], keep: Bool)
     /// Mounts a volume read-only.
     case open(disk: String, volume: String, replay: Bool)
     /// The names in a directory, in several messages.
@@ -54,11 +57,12 @@ extension WorkerRequest {
             writer.add(launch.mayUseKVM)
         case .volumes:
             writer.add(UInt8(2))
-        case .unlock(let disk, let volume, let key):
+        case .unlock(let disk, let volume, let key, let keep):
             writer.add(UInt8(3))
             writer.add(disk)
             writer.add(volume)
             writer.add(key)
+            writer.add(keep)
         case .open(let disk, let volume, let replay):
             writer.add(UInt8(4))
             writer.add(disk)
@@ -92,7 +96,8 @@ extension WorkerRequest {
             self = .unlock(
                 disk: try reader.text(),
                 volume: try reader.text(),
-                key: try reader.run()
+                key: try reader.run(),
+                keep: try reader.flag()
             )
         case 4:
             self = .open(

@@ -46,14 +46,22 @@ package struct WorkerVolume: Equatable, Sendable {
     package var disk: String
     /// Its name there: `` (the whole disk), `p1`, `vg/root`, `md127`, `p2.luks`.
     package var name: String
-    /// The type as blkid names it; empty where nothing is recognised.
+    /// The type as blkid names it, or ``partitionTable``; empty where nothing is recognised.
     package var type: String
     /// The label; empty where there is none.
     package var label: [UInt8]
     /// The identifier; empty where there is none.
     package var uuid: String
-    /// Size in bytes.
+    /// Size in bytes; 0 where the appliance cannot open it, since parts of it are missing.
     package var byteCount: UInt64
+    /// The volumes that it lies on, such as `disk:p2`.
+    package var parts: [String]
+
+    /// The type of a volume that has partitions of its own.
+    package static let partitionTable = "partition_table"
+
+    /// More parts than any group or array has.
+    package static let partsMax = 4_096
 
     package init(
         disk: String,
@@ -61,7 +69,8 @@ package struct WorkerVolume: Equatable, Sendable {
         type: String = "",
         label: [UInt8] = [],
         uuid: String = "",
-        byteCount: UInt64 = 0
+        byteCount: UInt64 = 0,
+        parts: [String] = []
     ) {
         self.disk = disk
         self.name = name
@@ -69,6 +78,7 @@ package struct WorkerVolume: Equatable, Sendable {
         self.label = label
         self.uuid = uuid
         self.byteCount = byteCount
+        self.parts = parts
     }
 }
 

@@ -6,6 +6,7 @@ internal import EngineProtocol
 /// Checks volumes by the engine's worker, in an appliance of their own.
 package struct EngineChecking: VolumeChecking {
     private let engine: Engine
+    private let diskNames: [String]
 
     /// Checks on these disks, in this order.
     package init(_ instance: Instance, _ disks: [Disk]) throws(GloveboxError) {
@@ -16,7 +17,32 @@ package struct EngineChecking: VolumeChecking {
                 advice: "`make install` installs it; leave --engine native out."
             )
         }
-        self.engine = engine.another(for: disks)
+        diskNames = disks.map(\.name)
+        self.engine = engine.forChecks(of: disks)
+    }
+
+    package func innerVolumes(asking: Bool) throws(CheckShellError) -> [InnerVolume] {
+        do throws(GloveboxError) {
+            let found = asking ? try engine.innerVolumesAsking() : try engine.innerVolumes()
+            var volumes: [InnerVolume] = []
+            for volume in found {
+                guard let disk = diskNames.firstIndex(of: volume.name.disk) else { continue }
+                let signature = try volume.signatures().first
+                let asked = CheckVolume(
+                    name: volume.name.description,
+                    type: signature?.type ?? "",
+                    disk: disk,
+                    start: 0,
+                    byteCount: volume.source.byteCount,
+                    inner: volume.name.volume,
+                    uuid: signature?.uuid ?? ""
+                )
+                volumes.append(InnerVolume(asked, parts: volume.parts))
+            }
+            return volumes
+        } catch {
+            throw CheckShellError(error.description)
+        }
     }
 
     package func check(

@@ -1,4 +1,5 @@
 public import Checkers
+internal import DiskFormats
 
 extension Instance {
     /// Gives somebody who can check volumes of these disks: the engine, with an export for each.
@@ -15,40 +16,70 @@ extension Instance {
         rehearse: Bool = false,
         engine: CheckEngine
     ) throws(GloveboxError) -> [CheckReport] {
-        var disks: [Disk] = []
-        var asked: [Question] = []
-        for diskName in diskNames where Self.concerns(names, disk: diskName) {
+        var plan = CheckPlan(names, diskNames: diskNames)
+        for diskName in diskNames where plan.concerns(disk: diskName) {
             do throws(GloveboxError) {
-                let disk = try disk(diskName)
-                let volumes = disk.volumes.filter { Self.selects(names, $0) }
-                asked += volumes.map { Self.question($0, disk: disks.count) }
-                disks.append(disk)
+                let volumes = try disk(diskName).volumes
+                for volume in volumes where plan.selects(volume.name.description) {
+                    plan.add(Self.question(volume))
+                }
+                if volumes.isEmpty { plan.add(.answered(Self.empty(diskName))) }
             } catch {
                 // One disk that cannot be opened does not hide the others.
                 if diskNames.count == 1 { throw error }
-                asked.append(.answered(Self.unreadable(diskName, error)))
+                plan.add(.answered(Self.unreadable(diskName, error)))
             }
         }
-        try refuseUnknown(names, asked)
+        let disks = attachable(plan)
+        var checking: (any VolumeChecking)?
+        if plan.wantsInner(hasKeys: self.engine?.hasKeys == true) {
+            let started = try engine(disks)
+            checking = started
+            Self.addInner(to: &plan, started)
+        }
+        try refuseUnknown(names, plan)
         var toEngine: [CheckVolume] = []
-        for case .forEngine(let volume) in asked { toEngine.append(volume) }
-        var answers = try answers(to: toEngine, rehearse, disks, engine)[...]
-        return asked.map { question in
+        for case .forEngine(var volume) in plan.questions {
+            let disk = plan.disk(of: volume.name)
+            volume.disk = disks.firstIndex { $0.name == disk } ?? 0
+            toEngine.append(volume)
+        }
+        var answers = try answers(to: toEngine, rehearse) { () throws(GloveboxError) in
+            guard let checking else { return try engine(disks) }
+            return checking
+        }[...]
+        return plan.questions.map { question in
             switch question {
-            case .answered(let report): return report
-            case .forEngine(let volume): return answers.popFirst() ?? Self.missing(volume)
+            case .answered(let report): report
+            case .container(let name, let type): plan.report(onContainer: name, type)
+            case .forEngine(let volume): answers.popFirst() ?? Self.missing(volume)
             }
+        }
+    }
+
+    /// The disks that are given to the engine: what spans several needs all that can be opened.
+    private func attachable(_ plan: CheckPlan) -> [Disk] {
+        let wanted = diskNames.filter { plan.mayNeedOtherDisks || plan.concerns(disk: $0) }
+        return wanted.compactMap { try? disk($0) }
+    }
+
+    private static func addInner(to plan: inout CheckPlan, _ checking: any VolumeChecking) {
+        do throws(CheckShellError) {
+            var found = try checking.innerVolumes(asking: false)
+            if plan.wantsKey(found) { found = try checking.innerVolumes(asking: true) }
+            plan.add(found)
+        } catch {
+            plan.fail(error.reason)
         }
     }
 
     private func answers(
         to volumes: [CheckVolume],
         _ rehearse: Bool,
-        _ disks: [Disk],
-        _ engine: CheckEngine
+        _ starting: () throws(GloveboxError) -> any VolumeChecking
     ) throws(GloveboxError) -> [CheckReport] {
         guard !volumes.isEmpty else { return [] }
-        let checking = try engine(disks)
+        let checking = try starting()
         do throws(CheckShellError) {
             return try checking.check(volumes, rehearse: rehearse)
         } catch {
@@ -65,6 +96,16 @@ extension Instance {
         )
     }
 
+    private static func empty(_ name: String) -> CheckReport {
+        CheckReport(
+            volume: name,
+            type: "",
+            verdict: .notCheckable,
+            reason: "It has a partition table without partitions.",
+            isCheckable: false
+        )
+    }
+
     private static func unreadable(_ name: String, _ error: GloveboxError) -> CheckReport {
         CheckReport(
             volume: name,
@@ -74,19 +115,11 @@ extension Instance {
         )
     }
 
-    /// Whether a disk may hold something that was selected.
-    private static func concerns(_ names: [String], disk: String) -> Bool {
-        names.isEmpty || names.contains { $0 == disk || $0.hasPrefix(disk + ":") }
-    }
-
-    private static func selects(_ names: [String], _ volume: Volume) -> Bool {
-        names.isEmpty || names.contains(volume.name.description)
-            || names.contains(volume.name.disk)
-    }
-
-    private func refuseUnknown(_ names: [String], _ asked: [Question]) throws(GloveboxError) {
-        for name in names where !asked.contains(where: { $0.isNamed(name) }) {
-            let known = attachedDisks.flatMap(\.volumes).map(\.name.description)
+    private func refuseUnknown(_ names: [String], _ plan: CheckPlan) throws(GloveboxError) {
+        let asked = plan.questions.map(\.name)
+        for name in names where !asked.contains(where: { $0 == name || $0.hasPrefix(name + ":") }) {
+            let outer = attachedDisks.flatMap(\.volumes).map(\.name.description)
+            let known = outer + plan.knownInner.filter { !outer.contains($0) }
             throw GloveboxError(
                 .notFound,
                 "There is no volume \(name).",
@@ -97,45 +130,29 @@ extension Instance {
         }
     }
 
-    private enum Question {
-        case answered(CheckReport)
-        case forEngine(CheckVolume)
-
-        /// Whether its volume, or the disk that it is on, is called this.
-        func isNamed(_ name: String) -> Bool {
-            let volume =
-                switch self {
-                case .answered(let report): report.volume
-                case .forEngine(let volume): volume.name
-                }
-            return volume == name || volume.hasPrefix(name + ":")
-        }
-    }
-
     /// What is known of a volume without the engine, or what the engine has to be asked.
-    private static func question(_ volume: Volume, disk: Int) -> Question {
+    private static func question(_ volume: Volume) -> CheckPlan.Question {
         let name = volume.name.description
         let type: String
         do throws(GloveboxError) { type = try content(of: volume) } catch {
             return .answered(unreadable(name, error))
         }
-        if let report = Checkers.withoutEngine(volume: name, type: type) {
-            return .answered(report)
-        }
-        return .forEngine(
+        return CheckPlan.question(
             CheckVolume(
                 name: name,
                 type: type,
-                disk: disk,
+                disk: 0,
                 start: volume.partition?.start ?? 0,
-                byteCount: volume.source.byteCount
+                byteCount: volume.source.byteCount,
+                uuid: (try? volume.signatures())?.first?.uuid ?? ""
             )
         )
     }
 
-    /// The type by its signature; by a backup of its superblock where the first one is lost.
+    /// The type by its signature; by what is left where its superblock is lost or damaged.
     private static func content(of volume: Volume) throws(GloveboxError) -> String {
-        let types = try volume.signatures().map(\.type)
+        var types = try volume.signatures().map(\.type)
+        if types.isEmpty { types = remains(on: volume) }
         // ISO 9660 and UDF belong side by side on one disc.
         guard types.count <= 1 || types.allSatisfy({ ["iso9660", "udf"].contains($0) }) else {
             throw GloveboxError(
@@ -144,7 +161,11 @@ extension Instance {
                     + "so what it holds is not certain."
             )
         }
-        if let type = types.first { return type }
-        return (try? volume.fileSystem().summary.type) ?? ""
+        return types.first ?? ""
+    }
+
+    private static func remains(on volume: Volume) -> [String] {
+        let byCopy = try? volume.fileSystem().summary.type
+        return SignatureRemains.types(on: volume.source) + [byCopy].compactMap(\.self)
     }
 }

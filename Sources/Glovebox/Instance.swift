@@ -238,7 +238,7 @@ private struct WeakDisk: Sendable {
 
 extension String {
     /// Whether a volume of this name lies within others: partitions are `p` and a number.
-    fileprivate var isInner: Bool {
+    var isInner: Bool {
         !isEmpty && !(hasPrefix("p") && dropFirst().allSatisfy(\.isNumber))
     }
 }

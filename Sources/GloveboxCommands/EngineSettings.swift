@@ -25,7 +25,8 @@ struct EngineSettings {
             launcher: launcher,
             keys: try keys(),
             askKey: Self.askKey,
-            progress: { line.show($0) }
+            progress: { line.show($0) },
+            warn: { Message.warn($0) }
         )
     }
 

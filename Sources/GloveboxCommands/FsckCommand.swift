@@ -12,10 +12,15 @@ struct FsckCommand: ParsableCommand {
               glovebox fsck /var/lib/nova/instances/UUID
               glovebox fsck --rehearse disk.qcow2 disk.qcow2:p1
               glovebox fsck --json /var/lib/nova/instances/UUID disk
+              glovebox fsck --key-file FILE disk.qcow2 disk.qcow2:p2.luks
 
             A journal is replayed first, into a layer that is thrown away, so that a volume which \
             was only not shut down is never called damaged. --rehearse also tries the repair on \
             such a layer, and says what it would do.
+
+            Volumes within others are checked, too (disk:vg/root, disk:md127, disk:p2.luks); \
+            what they lie in says "checked as" and their names. Encrypted volumes need --key-file, \
+            or their name and somebody at the terminal.
 
             Verdicts: clean · clean-after-replay · damaged · too-new (for this checker) · \
             not-checkable. Exit codes: 0 all clean · 1 something is damaged · 5 something could \
@@ -32,7 +37,7 @@ struct FsckCommand: ParsableCommand {
     @Argument(help: "Image file or instance directory.")
     var target: String
 
-    @Argument(help: "Volumes (disk:p1) or disks (disk) to check; all without it.")
+    @Argument(help: "Volumes (disk:p1, disk:vg/root) or disks (disk) to check; all without it.")
     var volumes: [String] = []
 
     func run() throws {

@@ -13,6 +13,9 @@ enum FsckReport {
     static func text(_ report: CheckReport, verbose: Bool) -> String {
         let type = report.type.isEmpty ? "-" : report.type
         var text = report.volume.padded(to: 19) + " " + type.padded(to: 11) + " "
+        guard report.checkedAs.isEmpty else {
+            return text + "checked as \(report.checkedAs.joined(separator: ", "))\n"
+        }
         text += report.verdict.rawValue.split(separator: "-").joined(separator: " ")
         if report.wasDirty, report.verdict != .cleanAfterReplay { text += " (not shut down)" }
         text += report.reason.isEmpty ? "\n" : ": \(report.reason)\n"
@@ -78,7 +81,7 @@ enum FsckReport {
         let open = reports.filter { report in
             switch report.verdict {
             case .tooNew: true
-            case .notCheckable: named || report.isCheckable
+            case .notCheckable: (named || report.isCheckable) && report.checkedAs.isEmpty
             case .clean, .cleanAfterReplay, .damaged: false
             }
         }
@@ -120,6 +123,11 @@ enum FsckReport {
             json.member("dirty", report.wasDirty)
             json.member("checkable", report.isCheckable)
             if !report.reason.isEmpty { json.member("reason", report.reason) }
+            if !report.checkedAs.isEmpty {
+                json.key("checked_as")
+                json.array { json in for name in report.checkedAs { json.string(name) } }
+            }
+            if report.deviceCount > 1 { json.member("devices", report.deviceCount) }
             write(report.steps, to: &json)
             guard let rehearsal = report.rehearsal else { return }
             json.key("rehearsal")

@@ -20,7 +20,7 @@ package struct GloveboxCommand: ParsableCommand {
         subcommands: [
             DisksCommand.self, ListCommand.self, StatCommand.self, CatCommand.self,
             FindCommand.self, UsageCommand.self, ExtractCommand.self, FsckCommand.self,
-            VerifyCommand.self,
+            ApproveCommand.self, VerifyCommand.self,
         ]
     )
 

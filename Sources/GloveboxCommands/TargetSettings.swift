@@ -41,16 +41,7 @@ struct TargetSettings: Equatable {
     private func open(_ target: String, for purpose: Purpose) throws -> Instance {
         var options = Instance.Options(allowedBackingDirectories: allowBacking)
         options.journal = noReplay ? .ignore : .replay
-        if let format {
-            guard let known = ImageFormat(rawValue: format) else {
-                throw GloveboxError(
-                    .usage,
-                    "\(format) is not a format that is read natively.",
-                    advice: "Use --format raw or --format qcow2."
-                )
-            }
-            options.format = known
-        }
+        options.format = try ImageFormat.named(format)
         options.approval = approval
         options.reason = reason
         options.engine = engine
@@ -112,5 +103,20 @@ struct TargetSettings: Equatable {
         case .ignored:
             Message.warn("\(volume.name): the journal was not replayed; files may be out of date.")
         }
+    }
+}
+
+extension ImageFormat {
+    /// The format that an option names; nil where none was given.
+    static func named(_ text: String?) throws(GloveboxError) -> ImageFormat? {
+        guard let text else { return nil }
+        guard let known = ImageFormat(rawValue: text) else {
+            throw GloveboxError(
+                .usage,
+                "\(text) is not a format that is read natively.",
+                advice: "Use --format raw or --format qcow2."
+            )
+        }
+        return known
     }
 }

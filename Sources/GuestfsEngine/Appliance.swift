@@ -17,6 +17,10 @@ final class Appliance {
     private let watch: LaunchWatch
     /// Limits the time of checks; there where there are any.
     var checkWatch: HypervisorWatch?
+    /// The devices of volumes, for checks; nil where they have not been looked for.
+    var volumes: VolumeMap?
+    /// What opens encrypted volumes, for checks.
+    var keys: KeyRing?
 
     /// With KVM an appliance boots in seconds; one that is silent hangs.
     ///
@@ -29,20 +33,44 @@ final class Appliance {
         _ launch: WorkerLaunch,
         progress: @escaping @Sendable (String) -> Void
     ) throws(WorkerFailure) -> Appliance {
-        guard launch.mayUseKVM, unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
-            return try Appliance(launch, usesKVM: false, progress)
+        guard launch.mayUseKVM, !isToldNotToUseKVM, unsafe access("/dev/kvm", R_OK | W_OK) == 0
+        else {
+            return try attempt(launch, usesKVM: false, progress)
         }
         let first: WorkerFailure
         do throws(WorkerFailure) {
-            return try Appliance(launch, usesKVM: true, progress)
+            return try attempt(launch, usesKVM: true, progress)
         } catch {
             progress("KVM does not work here: once more without it, which takes longer")
             first = error
         }
         do throws(WorkerFailure) {
-            return try Appliance(launch, usesKVM: false, progress)
+            return try attempt(launch, usesKVM: false, progress)
         } catch {
             throw WorkerFailure(.appliance, "\(error.message) (and with KVM: \(first.message))")
+        }
+    }
+
+    /// Whoever knows that KVM does not work here says so as to every program of libguestfs
+    /// (guestfs(3), LIBGUESTFS_BACKEND_SETTINGS), and is spared an attempt that can only fail.
+    private static var isToldNotToUseKVM: Bool {
+        guard let settings = unsafe getenv("LIBGUESTFS_BACKEND_SETTINGS") else { return false }
+        return unsafe String(cString: settings).split(separator: ":").contains("force_tcg")
+    }
+
+    /// Starts one; where that fails, nothing of it is left.
+    private static func attempt(
+        _ launch: WorkerLaunch,
+        usesKVM: Bool,
+        _ progress: @escaping @Sendable (String) -> Void
+    ) throws(WorkerFailure) -> Appliance {
+        let before = HypervisorProcess.children()
+        do throws(WorkerFailure) {
+            return try Appliance(launch, usesKVM: usesKVM, progress)
+        } catch {
+            // libguestfs does not wait for a QEMU that has ended by itself.
+            HypervisorProcess.end(HypervisorProcess.children().subtracting(before))
+            throw error
         }
     }
 
@@ -64,7 +92,6 @@ final class Appliance {
             try watch.during(usesKVM ? Self.limitsWithKVM : Self.limits) {
                 () throws(GuestfsError) in try handle.launch()
             }
-            ApplianceRole.removeSockets(in: launch.directory)
             self.handle = handle
         } catch {
             // The library's own text goes on with advice about its environment variables.
@@ -97,7 +124,7 @@ extension GuestfsHandle {
         try check(unsafe guestfs_set_backend_setting(pointer, accelerator, "1"))
         try check(unsafe guestfs_set_tmpdir(pointer, launch.directory))
         // The appliance's own files are built once and kept, wherever TMPDIR is.
-        if unsafe getenv("LIBGUESTFS_CACHEDIR") == nil, unsafe access("/var/tmp", W_OK) == 0 {
+        if unsafe getenv("LIBGUESTFS_CACHEDIR") == nil {
             try check(unsafe guestfs_set_cachedir(pointer, "/var/tmp"))
         }
         // A process of libguestfs' own that kills QEMU when we die would itself be left behind.

@@ -14,7 +14,6 @@ package enum ApplianceRole {
     static let firstLine = "glovebox: QEMU starts"
 
     private static let hypervisorKey = "GLOVEBOX_HYPERVISOR"
-    private static let directoryKey = "GLOVEBOX_APPLIANCE_DIRECTORY"
 
     /// What a throw-away layer may grow to: no journal is as large, and a disk that makes the
     /// appliance write without end must not fill the host.
@@ -26,7 +25,6 @@ package enum ApplianceRole {
         let link = "\(directory)/\(programName)"
         guard unsafe symlink(program, link) == 0 || errno == EEXIST else { return nil }
         unsafe setenv(hypervisorKey, hypervisor, 1)
-        unsafe setenv(directoryKey, directory, 1)
         return link
     }
 
@@ -37,8 +35,7 @@ package enum ApplianceRole {
 
     /// Becomes QEMU with `arguments`; returns only where that fails, with an exit code.
     package static func run(_ arguments: [[UInt8]]) -> CInt {
-        guard let hypervisor = value(of: hypervisorKey), let directory = value(of: directoryKey)
-        else {
+        guard let hypervisor = OwnProcess.variable(hypervisorKey) else {
             HypervisorProcess.complain("\(programName): nothing says which program QEMU is")
             return 126
         }
@@ -52,48 +49,15 @@ package enum ApplianceRole {
             HypervisorProcess.complain("\(programName): \(error)")
             return 126
         }
-        if let sockets = socketDirectory(in: arguments) {
-            // One of an earlier attempt may stand there.
-            unsafe unlink("\(directory)/\(socketLink)")
-            unsafe symlink(sockets, "\(directory)/\(socketLink)")
-            HypervisorProcess.complain(firstLine)
-        }
+        if isLaunch(arguments) { HypervisorProcess.complain(firstLine) }
         HypervisorProcess.complain(
             "\(programName): \(HypervisorProcess.become(hypervisor, arguments))"
         )
         return 127
     }
 
-    private static func value(of key: String) -> String? {
-        unsafe getenv(key).map { unsafe String(cString: $0) }
-    }
-}
-
-// As root, libguestfs makes its sockets in /tmp, whatever it is told. They are needed until the
-// appliance has connected; should we be killed before that, the link tells who clears up after us.
-extension ApplianceRole {
-    /// The link in the private directory that leads to the directory of libguestfs' sockets.
-    package static let socketLink = "libguestfs-sockets"
-
-    private static let socketName = "/guestfsd.sock"
-
-    private static func socketDirectory(in arguments: [[UInt8]]) -> String? {
-        for argument in arguments {
-            let text = String(decoding: argument, as: UTF8.self)
-            guard let end = text.firstRange(of: socketName),
-                let start = text[..<end.lowerBound].firstRange(of: "path=")
-            else { continue }
-            let path = String(text[start.upperBound..<end.lowerBound])
-            if path.hasPrefix("/"), !path.contains(",") { return path }
-        }
-        return nil
-    }
-
-    /// Removes libguestfs' sockets once nobody needs them any more.
-    static func removeSockets(in directory: String) {
-        let link = "\(directory)/\(socketLink)"
-        guard let path = try? FileDescriptor.linkTarget(link) else { return }
-        for name in ["guestfsd.sock", "console.sock"] { unsafe unlink("\(path)/\(name)") }
-        if unsafe rmdir(path) == 0 { unsafe unlink(link) }
+    /// Whether this is the appliance itself, and not a question about what QEMU can do.
+    private static func isLaunch(_ arguments: [[UInt8]]) -> Bool {
+        arguments.contains { String(decoding: $0, as: UTF8.self).contains("/guestfsd.sock") }
     }
 }

@@ -1,6 +1,7 @@
 internal import CGuestfs
 internal import DiskFormats
 internal import Glibc
+internal import Linux
 
 // Devices, the layers above them, and mounts.
 extension GuestfsHandle {
@@ -11,7 +12,7 @@ extension GuestfsHandle {
         let code = unsafe label.withCString { label in
             unsafe "raw".withCString { format in
                 unsafe "nbd".withCString { protocolName in
-                    unsafe withStrings([[UInt8]("unix:\(socket)".utf8)]) { server in
+                    unsafe withCStrings([[UInt8]("unix:\(socket)".utf8)]) { server in
                         var options = unsafe guestfs_add_drive_opts_argv()
                         unsafe options.bitmask =
                             GLOVEBOX_DRIVE_READONLY | GLOVEBOX_DRIVE_FORMAT
@@ -60,12 +61,17 @@ extension GuestfsHandle {
         unsafe try names(guestfs_list_partitions(pointer))
     }
 
-    /// The device that a partition is on, and its number there.
-    func place(of partition: String) throws(GuestfsError) -> (device: String, number: Int) {
-        let device = unsafe try text(guestfs_part_to_dev(pointer, partition))
-        let number = unsafe guestfs_part_to_partnum(pointer, partition)
-        try check(number)
-        return (String(decoding: device, as: UTF8.self), Int(number))
+    /// Starts arrays of which members are missing, where that leaves no hole, and stops all of them
+    /// from being synchronised: members would be written anew, into the throw-away layer.
+    func startArrays() throws(GuestfsError) {
+        _ = try shell(
+            """
+            for m in /sys/block/md*/md; do
+            [ "$(cat $m/array_state)" != inactive ] || mdadm --run /dev/$(basename ${m%/md})
+            echo frozen > $m/sync_action
+            done >/dev/null 2>&1; :
+            """
+        )
     }
 
     func arrays() throws(GuestfsError) -> [String] {
@@ -82,8 +88,12 @@ extension GuestfsHandle {
     }
 
     /// Finds volume groups on all devices, and makes their volumes appear.
+    ///
+    /// Of a group that lacks physical volumes, the first call activates none and the second one those
+    /// that lack nothing, and fails for the rest.
     func activateVolumeGroups() throws(GuestfsError) {
         try check(unsafe guestfs_lvm_scan(pointer, 1))
+        if unsafe guestfs_vg_activate_all(pointer, 1) == -1, !isReady { throw failure() }
     }
 
     func volumeGroups() throws(GuestfsError) -> [String] {
@@ -98,22 +108,6 @@ extension GuestfsHandle {
     /// The identifiers of a volume group's physical volumes, without hyphens.
     func physicalVolumes(of group: String) throws(GuestfsError) -> [String] {
         unsafe try names(guestfs_vgpvuuids(pointer, group)).map { $0.filter { $0 != "-" } }
-    }
-
-    /// The device of each physical volume, by its identifier without hyphens.
-    func physicalVolumes() throws(GuestfsError) -> [String: String] {
-        guard let list = unsafe guestfs_pvs_full(pointer) else { throw failure() }
-        defer { unsafe guestfs_free_lvm_pv_list(list) }
-        var devices: [String: String] = [:]
-        for index in 0..<Int(unsafe list.pointee.len) {
-            let one = unsafe list.pointee.val[index]
-            guard let name = unsafe one.pv_name else { continue }
-            // Not terminated, as guestfs.h warns.
-            let uuid = unsafe withUnsafeBytes(of: one.pv_uuid) { unsafe Array($0) }
-            unsafe devices[String(decoding: uuid, as: UTF8.self).filter { $0 != "-" }] =
-                String(cString: name)
-        }
-        return devices
     }
 
     /// Opens an encrypted volume as /dev/mapper/`name`.

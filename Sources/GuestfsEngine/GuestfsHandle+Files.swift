@@ -2,6 +2,7 @@ internal import CGuestfs
 internal import DiskFormats
 internal import EngineProtocol
 internal import Glibc
+internal import Linux
 
 // What is read from a mounted file system; paths are never followed in their last place.
 extension GuestfsHandle {
@@ -25,7 +26,7 @@ extension GuestfsHandle {
         in directory: [UInt8]
     ) throws(GuestfsError) -> [WorkerStatus?] {
         let path = terminated(directory)
-        let list = unsafe withStrings(names) { unsafe guestfs_lstatnslist(pointer, path, $0) }
+        let list = unsafe withCStrings(names) { unsafe guestfs_lstatnslist(pointer, path, $0) }
         guard let list = unsafe list else { throw failure() }
         defer { unsafe guestfs_free_statns_list(list) }
         guard Int(unsafe list.pointee.len) == names.count else {
@@ -96,9 +97,43 @@ extension GuestfsHandle {
             throw failure
         }
         defer { unsafe guestfs_free_xattr_list(list) }
+        return unsafe Self.attributes(list.pointee).filter { !Self.diskForms.contains($0.name) }
+    }
+
+    /// The extended attributes of `names` in a directory; nil where one's cannot be said.
+    func attributes(
+        _ names: [[UInt8]],
+        in directory: [UInt8]
+    ) throws(GuestfsError) -> [[ExtendedAttribute]?] {
+        let path = terminated(directory)
+        let list = unsafe withCStrings(names) { unsafe guestfs_lxattrlist(pointer, path, $0) }
+        guard let list = unsafe list else { throw failure() }
+        defer { unsafe guestfs_free_xattr_list(list) }
+        var rest = unsafe Self.attributes(list.pointee)[...]
+        var found: [[ExtendedAttribute]?] = []
+        // Each file's begin with one that has no name and tells how many follow.
+        while let head = rest.popFirst() {
+            guard head.name.isEmpty else { break }
+            // A C string with its end, as the appliance sends it.
+            let digits = head.value.prefix { $0 != 0 }
+            guard let count = Int(String(decoding: digits, as: UTF8.self)) else {
+                found.append(nil)
+                continue
+            }
+            guard count >= 0, count <= rest.count else { break }
+            found.append(rest.prefix(count).filter { !Self.diskForms.contains($0.name) })
+            rest = rest.dropFirst(count)
+        }
+        guard rest.isEmpty, found.count == names.count else {
+            throw GuestfsError(message: "lxattrlist answered about other files", errno: 0)
+        }
+        return found
+    }
+
+    private static func attributes(_ list: guestfs_xattr_list) -> [ExtendedAttribute] {
         var attributes: [ExtendedAttribute] = []
-        for index in 0..<Int(unsafe list.pointee.len) {
-            let one = unsafe list.pointee.val[index]
+        for index in 0..<Int(unsafe list.len) {
+            let one = unsafe list.val[index]
             guard let name = unsafe one.attrname else { continue }
             let value = unsafe UnsafeRawBufferPointer(
                 start: one.attrval,
@@ -108,7 +143,7 @@ extension GuestfsHandle {
                 ExtendedAttribute(name: bytes(of: name), value: Array(value))
             )
         }
-        return attributes.filter { !Self.diskForms.contains($0.name) }
+        return attributes
     }
 
     /// XFS lists to root, besides an ACL as getxattr gives it, the attribute that it keeps it in.

@@ -1,5 +1,6 @@
 internal import CGuestfs
 internal import Glibc
+internal import Linux
 
 /// What libguestfs said about a call that failed.
 struct GuestfsError: Error, Equatable {
@@ -41,7 +42,7 @@ struct GuestfsError: Error, Equatable {
 
     /// Runs a script with the appliance's own shell; gives what it wrote.
     func shell(_ script: String) throws(GuestfsError) -> [UInt8] {
-        let text = unsafe withStrings([Array(script.utf8)]) {
+        let text = unsafe withCStrings([Array(script.utf8)]) {
             unsafe guestfs_debug(pointer, "sh", $0)
         }
         return unsafe try self.text(text)
@@ -86,29 +87,4 @@ func bytes(of text: UnsafePointer<CChar>) -> [UInt8] {
 /// A path or name as C takes it.
 func terminated(_ bytes: [UInt8]) -> [CChar] {
     bytes.map { CChar(bitPattern: $0) } + [0]
-}
-
-/// Calls `body` with `strings` as C takes a list of them.
-func withStrings<Result>(
-    _ strings: [[UInt8]],
-    _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-    // One block for all bytes: a list can be as long as a directory.
-    var block: [CChar] = []
-    var offsets: [Int] = []
-    for string in strings {
-        offsets.append(block.count)
-        block.append(contentsOf: string.lazy.map { CChar(bitPattern: $0) })
-        block.append(0)
-    }
-    if block.isEmpty { block.append(0) }
-    return unsafe block.withUnsafeMutableBufferPointer { block in
-        var list: [UnsafeMutablePointer<CChar>?] = unsafe []
-        for offset in offsets { unsafe list.append(block.baseAddress.map { unsafe $0 + offset }) }
-        unsafe list.append(nil)
-        return unsafe list.withUnsafeMutableBufferPointer { list in
-            guard let start = list.baseAddress else { fatalError("an empty list has a place") }
-            return unsafe body(start)
-        }
-    }
 }

@@ -10,10 +10,12 @@ final class Worker {
     private var appliance: Appliance?
     private var launch: WorkerLaunch?
     private var volumes: VolumeMap?
+    private var keys = KeyRing()
     private var mounts: [UInt32: String] = [:]
     private var lastMount: UInt32 = 0
     /// The file that is known to be a regular one: opening another kind could wait for ever.
-    private var regular: (mount: UInt32, path: [UInt8])?
+    private var regular: [UInt8]?
+    private var known = KnownDirectories()
 
     init(_ channel: Channel) { self.channel = channel }
 
@@ -38,21 +40,24 @@ final class Worker {
     private func handle(_ request: WorkerRequest) throws(WorkerFailure) {
         switch request {
         case .launch(let launch): try start(launch)
-        case .volumes: try send(.volumes(try volumeMap().inner))
-        case .unlock(let disk, let volume, let key): try unlock(disk, volume, key)
+        case .volumes: try send(.volumes(try innerVolumes()))
+        case .unlock(let disk, let volume, let key, let keep):
+            try unlock(disk, volume, key)
+            if keep { keys.keep(key, of: volume, on: disk) }
+            try send(.done)
         case .open(let disk, let volume, let replay):
             try send(.opened(try open(disk, volume, replay: replay)))
         case .entries(let mount, let path): try sendEntries(mount, path)
         case .status(let mount, let path):
             let place = try place(mount, path)
-            try send(.status(try asking { h throws(GuestfsError) in try h.status(place) }))
+            let status = try asking { h throws(GuestfsError) in try h.status(place) }
+            if status.inode.type == .regular { regular = place }
+            try send(.status(status))
         case .linkTarget(let mount, let path):
             let place = try place(mount, path)
             try send(.bytes(try asking { h throws(GuestfsError) in try h.linkTarget(place) }))
         case .attributes(let mount, let path):
-            let place = try place(mount, path)
-            let found = try asking { h throws(GuestfsError) in try h.attributes(place) }
-            try send(.attributes(found ?? []))
+            try send(.attributes(try attributes(try place(mount, path))))
         case .read(let mount, let path, let offset, let count):
             try read(mount, path, offset, Int(count))
         case .close(let mount):
@@ -115,16 +120,22 @@ extension Worker {
         } catch {
             throw WorkerFailure(.request, error.detail)
         }
-        guard let launch, appliance != nil, mounts.isEmpty else {
+        guard var launch, let usesKVM = appliance?.usesKVM, mounts.isEmpty else {
             throw WorkerFailure(.request, "checks need an appliance in which nothing is mounted")
         }
+        // What did not work for the first appliance is not tried for the next ones.
+        launch.mayUseKVM = usesKVM
         var fresh = appliance
-        (appliance, volumes) = (nil, nil)
+        fresh?.volumes = volumes
+        let keys = keys
+        (appliance, volumes, self.keys) = (nil, nil, KeyRing())
         let progress = progress
         let runner = CheckRunner(progress: progress) { () throws(CheckShellError) in
             if let ready = fresh.take() { return ready }
             do throws(WorkerFailure) {
-                return try Appliance.start(launch, progress: progress)
+                let started = try Appliance.start(launch, progress: progress)
+                started.keys = keys
+                return started
             } catch {
                 throw CheckShellError(error.message)
             }
@@ -148,6 +159,20 @@ extension Worker {
         { [channel] text in try? channel.send(WorkerAnswer.progress(text).message) }
     }
 
+    private func innerVolumes() throws(WorkerFailure) -> [WorkerVolume] {
+        let appliance = try running()
+        var map = try volumeMap()
+        defer { volumes = map }
+        return try map.innerVolumes(appliance)
+    }
+
+    private func device(of name: String, on disk: String) throws(WorkerFailure) -> String {
+        let appliance = try running()
+        var map = try volumeMap()
+        defer { volumes = map }
+        return try map.device(of: name, on: disk, appliance)
+    }
+
     private func volumeMap() throws(WorkerFailure) -> VolumeMap {
         guard let volumes else { throw WorkerFailure(.request, "there is no appliance yet") }
         return volumes
@@ -160,7 +185,6 @@ extension Worker {
         var map = try volumeMap()
         try map.unlock(disk, name, key, with: try running())
         volumes = map
-        try send(.done)
     }
 
     private func open(
@@ -168,7 +192,7 @@ extension Worker {
         _ name: String,
         replay: Bool
     ) throws(WorkerFailure) -> WorkerMount {
-        let device = try volumeMap().device(of: name, on: disk)
+        let device = try device(of: name, on: disk)
         let appliance = try running()
         lastMount += 1
         let number = lastMount
@@ -203,10 +227,20 @@ extension Worker {
             if !part.isEmpty {
                 statuses = try asking { h throws(GuestfsError) in try h.statuses(part, in: place) }
             }
+            known.add(part, statuses, in: place)
             sent += part.count
             let entries = zip(part, statuses).map { WorkerEntry(name: $0, status: $1) }
             try send(.entries(entries, isLast: sent == names.count))
         } while sent < names.count
+    }
+
+    private func attributes(_ place: [UInt8]) throws(WorkerFailure) -> [ExtendedAttribute] {
+        let appliance = try running()
+        let found = known.attributes(of: place) { names, directory throws(GuestfsError) in
+            try appliance.handle.attributes(names, in: directory)
+        }
+        if let found { return found }
+        return try asking { h throws(GuestfsError) in try h.attributes(place) } ?? []
     }
 
     private func read(
@@ -216,12 +250,12 @@ extension Worker {
         _ count: Int
     ) throws(WorkerFailure) {
         let place = try place(mount, path)
-        if regular?.mount != mount || regular?.path != path {
+        if regular != place, !known.isRegular(place) {
             let status = try asking { h throws(GuestfsError) in try h.status(place) }
             guard status.inode.type == .regular else {
                 throw WorkerFailure(.request, "only regular files have bytes to read")
             }
-            regular = (mount, path)
+            regular = place
         }
         try send(
             .bytes(

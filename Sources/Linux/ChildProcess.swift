@@ -64,8 +64,8 @@ package final class ChildProcess: Sendable {
         let numbers = ordered.map(\.key)
         let sources = ordered.map(\.value.number)
         var step: CInt = 0
-        let started = unsafe withStrings([plan.program] + plan.arguments) { arguments in
-            unsafe withStrings(plan.environment) { environment in
+        let started = unsafe withCStrings([plan.program] + plan.arguments) { arguments in
+            unsafe withCStrings(plan.environment) { environment in
                 unsafe plan.program.withCString { path in
                     unsafe sources.withUnsafeBufferPointer { sources in
                         unsafe numbers.withUnsafeBufferPointer { numbers in
@@ -138,18 +138,5 @@ extension ChildProcess.Ending: CustomStringConvertible {
         case .killed(let signal): "was ended by signal \(signal)"
         case .unknown: "ended"
         }
-    }
-}
-
-/// Calls `body` with the strings as a C program gets its arguments.
-func withStrings<Result>(
-    _ strings: [String],
-    _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-    var pointers = unsafe strings.map { unsafe strdup($0) } + [nil]
-    defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
-    return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { fatalError("an array is never empty") }
-        return unsafe body(UnsafePointer(base))
     }
 }

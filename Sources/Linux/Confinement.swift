@@ -17,11 +17,11 @@ package struct Confinement {
     package static var shortfall: String? {
         switch kernelVersion {
         case nil:
-            "This kernel has no Landlock: the disk servers are confined by their user, limits and "
-                + "rights alone."
+            "This kernel has no Landlock: the engine's processes are confined by their user, limits "
+                + "and rights alone."
         case .some(..<3):
-            "This kernel's Landlock is of version \(kernelVersion ?? 0): it does not keep the disk "
-                + "servers from truncating files (version 3 does)."
+            "This kernel's Landlock is of version \(kernelVersion ?? 0): it does not keep "
+                + "the engine's processes from truncating files (version 3 does)."
         default: nil
         }
     }

@@ -28,6 +28,15 @@ package enum ControllingTerminal {
         return line(from: terminal)
     }
 
+    /// Asks for a line; nil where there is no terminal, or the line is empty.
+    package static func ask(_ prompt: String) -> [UInt8]? {
+        guard let terminal = try? FileDescriptor.open("/dev/tty", O_RDWR | O_NOCTTY) else {
+            return nil
+        }
+        write(prompt, to: terminal)
+        return line(from: terminal)
+    }
+
     private static func write(_ text: String, to terminal: FileDescriptor) {
         let bytes = [UInt8](text.utf8)
         _ = unsafe bytes.withUnsafeBytes {

@@ -57,6 +57,8 @@ package struct PathResolution: OptionSet, Sendable {
 extension FileDescriptor {
     /// Only names a file, without opening it: neither device nor FIFO notices (open(2), O_PATH).
     package static let pathOnly: CInt = GLOVEBOX_O_PATH
+    /// The same; a symbolic link names itself.
+    package static let pathOnlyNoFollow: CInt = GLOVEBOX_O_PATH | O_NOFOLLOW
     /// An unnamed file in a directory (open(2), O_TMPFILE).
     package static let unnamed: CInt = GLOVEBOX_O_TMPFILE
 

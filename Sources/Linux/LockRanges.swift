@@ -11,6 +11,14 @@ extension FileDescriptor {
         return result == 1
     }
 
+    /// Takes the whole file or directory for as long as it is open (flock(2)); false where another
+    /// has it.
+    package func lockAlone() throws(SystemError) -> Bool {
+        if retrying({ glovebox_lock_alone(number) }) == 0 { return true }
+        if errno == EWOULDBLOCK { return false }
+        throw .last("flock", path)
+    }
+
     /// Takes a shared lock on the byte at `offset` for as long as the file is open.
     ///
     /// Returns false where another holds it exclusively. Locks belong to the open file description:

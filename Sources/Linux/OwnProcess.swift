@@ -27,6 +27,9 @@ package enum OwnProcess {
         try FileDescriptor.linkTarget("/proc/self/exe")
     }
 
+    /// The user on whose behalf it acts.
+    package static var userID: UInt32 { geteuid() }
+
     /// A variable of its environment; nil where it is not set, or not UTF-8.
     package static func variable(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }
@@ -36,6 +39,11 @@ package enum OwnProcess {
     /// Those of `names` that its environment has, as `NAME=value`.
     package static func variables(_ names: [String]) -> [String] {
         names.compactMap { name in variable(name).map { "\(name)=\($0)" } }
+    }
+
+    /// Sets a variable of its environment; for when there is one thread only.
+    package static func setVariable(_ name: String, _ value: String) {
+        _ = unsafe setenv(name, value, 1)
     }
 
     /// Has the kernel kill it when `parent` ends; throws ESRCH where that has happened.
@@ -53,6 +61,11 @@ package enum OwnProcess {
         guard glovebox_set_no_new_privileges() == 0 else {
             throw .last("prctl PR_SET_NO_NEW_PRIVS", "")
         }
+    }
+
+    /// Leaves every network, for itself and what it starts; throws EPERM where it may not.
+    package static func leaveNetwork() throws(SystemError) {
+        guard glovebox_leave_network() == 0 else { throw .last("unshare CLONE_NEWNET", "") }
     }
 
     /// Its orphaned descendants become its children.
@@ -90,8 +103,8 @@ package enum OwnProcess {
         arguments: [String],
         environment: [String]
     ) throws(SystemError) -> Never {
-        unsafe withStrings([program] + arguments) { arguments in
-            unsafe withStrings(environment) { environment in
+        unsafe withCStrings([program] + arguments) { arguments in
+            unsafe withCStrings(environment) { environment in
                 _ = unsafe execve(program, arguments, environment)
             }
         }

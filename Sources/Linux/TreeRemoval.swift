@@ -6,8 +6,12 @@ extension FileDescriptor {
     ///
     /// No symbolic link is followed, nor any mount point passed. Throws where `path` is not a
     /// directory of ours that nobody else can write to, or where something in it could not be
-    /// removed; no error where there is nothing at `path`.
-    package static func removeOwnDirectory(at path: String) throws(SystemError) {
+    /// removed; no error where there is nothing at `path`, nor where `unlessInUse` and another has
+    /// locked it (``lockAlone()``).
+    package static func removeOwnDirectory(
+        at path: String,
+        unlessInUse: Bool = false
+    ) throws(SystemError) {
         let parts = path.split(separator: "/")
         guard path.hasPrefix("/"), let name = parts.last, name != ".", name != ".." else {
             throw SystemError(call: "rmdir", path: path, errno: EINVAL)
@@ -23,6 +27,7 @@ extension FileDescriptor {
             guard status.userID == geteuid(), status.permissions & 0o022 == 0 else {
                 throw SystemError(call: "rmdir", path: path, errno: EPERM)
             }
+            if unlessInUse, try !directory.lockAlone() { return }
             try directory.removeContent(depth: 0)
             try above.removeName(last, isDirectory: true)
         } catch {
@@ -96,19 +101,7 @@ extension FileDescriptor {
             _ = Glibc.close(copy)
             throw error
         }
-        defer { _ = unsafe closedir(stream) }
         unsafe rewinddir(stream)
-        var names: [[UInt8]] = []
-        while true {
-            errno = 0
-            guard let entry = unsafe readdir(stream) else {
-                guard errno == 0 else { throw .last("readdir", path) }
-                return names
-            }
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe Array(bytes.prefix { $0 != 0 })
-            }
-            if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
-        }
+        return unsafe try namesAndClose(stream, path)
     }
 }

@@ -19,8 +19,10 @@ internal import Linux
 /// Every request ends within its time-out. After an error of the conversation itself (``isBroken``)
 /// the connection is of no more use.
 final class NBDConnection: @unchecked Sendable {
-    // Used by one thread at a time: whoever has taken it from the pool. That is the reason for
-    // `@unchecked`.
+    // The reason for `@unchecked`: it is either in the pool of an `NBDSource` or in the hands of the
+    // one thread that has taken it from there, and nobody else keeps it. The pool's lock orders the
+    // last use by one thread before the first by the next. libnbd's handle may pass between threads;
+    // its errors are of the thread, and fetched by the call that met them.
     private let handle: Handle
     private let timeoutSeconds: Double
     /// What the server said in the handshake.

@@ -1,41 +1,33 @@
 internal import EngineProtocol
-internal import Glibc
 internal import Linux
 
 /// `glovebox-engine export PARENT FORMAT…`: confines itself, and becomes the qemu-nbd of one disk.
 ///
 /// Descriptor 3 is the socket that listens; from 4 on there are the files of the layers, the image
-/// itself first. As root it first becomes, through setpriv(1), a user of no importance that may
-/// read files, and nothing else; QEMU opens each file anew, which has to be allowed.
+/// itself first. As root it first becomes ``Nobody``; QEMU opens each file anew, which has to be
+/// allowed.
 enum ExportRole {
-    // Nobody, and not QEMU's own user: that one owns the disks of all other instances.
-    private static let user = "65534"
-    private static let droppedMark = "dropped"
-
     /// Enough for the tables of large images; libraries and threads take most of it.
     private static let memoryMax: UInt64 = 1 << 30
 
     static func run(_ arguments: [String]) throws(EngineFailure) {
-        var arguments = arguments
-        let dropped = arguments.first == droppedMark
-        if dropped { arguments.removeFirst() }
-        guard arguments.count >= 2, let parent = Int32(arguments[0]) else {
+        let own: [String]
+        do throws(SystemError) {
+            own = try Nobody.become("export", arguments, environment: { environment })
+        } catch {
+            throw EngineFailure(error)
+        }
+        guard own.count >= 2, let parent = Int32(own[0]) else {
             throw EngineFailure(
                 "An export needs its parent and the formats of its layers.",
                 code: 2
             )
         }
-        let layers = arguments.dropFirst().compactMap(LayerFormat.init(name:))
-        guard layers.count == arguments.count - 1, layers.count <= GuardianRequest.layersMax else {
+        let layers = own.dropFirst().compactMap(LayerFormat.init(name:))
+        guard layers.count == own.count - 1, layers.count <= GuardianRequest.layersMax else {
             throw EngineFailure("The formats of an export make no sense.", code: 2)
         }
         do throws(SystemError) {
-            if Privilege.isRoot {
-                guard !dropped else {
-                    throw SystemError(call: "setpriv", path: "", errno: EPERM)
-                }
-                try dropPrivileges(arguments)
-            }
             // After the change of user, which would undo it.
             try OwnProcess.dieWith(parent: parent)
             try confine(layers.count)
@@ -43,19 +35,6 @@ enum ExportRole {
         } catch {
             throw EngineFailure(error)
         }
-    }
-
-    private static func dropPrivileges(_ arguments: [String]) throws(SystemError) -> Never {
-        try OwnProcess.become(
-            HostProgram.path("setpriv"),
-            arguments: [
-                "--reuid", user, "--regid", user, "--clear-groups",
-                "--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search",
-                "--bounding-set", "-all,+dac_read_search", "--no-new-privs", "--",
-                try OwnProcess.program(), "export", droppedMark,
-            ] + arguments,
-            environment: environment
-        )
     }
 
     private static func confine(_ layerCount: Int) throws(SystemError) {
@@ -99,32 +78,5 @@ enum ExportRole {
             text = "{\"driver\":\"\(format.name)\",\"file\":\(file)\(backing)}"
         }
         return "json:\(text)"
-    }
-}
-
-/// Programs of the host that are started, and what they need.
-enum HostProgram {
-    private static let directories = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"]
-
-    /// Where libraries are, QEMU's modules among them.
-    static let libraries = [
-        "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib",
-        "/usr/local/lib64",
-    ]
-
-    /// What libraries look into when they are loaded.
-    static let settings = [
-        "/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/gnutls", "/etc/crypto-policies",
-        "/etc/ssl/openssl.cnf", "/usr/share/crypto-policies", "/dev/null", "/dev/urandom",
-        "/dev/random", "/sys/devices/system/cpu",
-    ]
-
-    /// The path of a program; PATH has no say in it.
-    static func path(_ name: String) throws(SystemError) -> String {
-        for directory in directories {
-            let path = "\(directory)/\(name)"
-            if (try? FileDescriptor.open(path, FileDescriptor.pathOnly)) != nil { return path }
-        }
-        throw SystemError(call: "execve", path: name, errno: ENOENT)
     }
 }

@@ -15,7 +15,7 @@ struct GloveboxEngine {
             switch arguments.first {
             case "guardian": try GuardianRole.run()
             case "export": try ExportRole.run(Array(arguments.dropFirst()))
-            case "worker": Program.exit(WorkerRole.run())
+            case "worker": Program.exit(try WorkerEntry.run(Array(arguments.dropFirst())))
             default:
                 throw EngineFailure("glovebox-engine is started by glovebox, not by hand.", code: 2)
             }

@@ -9,8 +9,9 @@ struct Guardian {
     private var exports: [DiskExport] = []
     private var worker: Helper?
     private let watch: ExportWatch
+    private let warnings: [String]
 
-    /// How long a disk's server may take until it answers.
+    /// How long a disk's server may take until it answers; one more for each that starts beside it.
     private static let readySeconds = 30.0
     /// How long the rest of a message may take once it has begun.
     private static let messageSeconds = 2.0
@@ -19,10 +20,11 @@ struct Guardian {
     static func work(
         _ control: Channel,
         _ directory: String,
-        _ disks: [[LayerFormat]]
+        _ disks: [[LayerFormat]],
+        warnings: [String]
     ) -> EngineFailure? {
         do throws(EngineFailure) {
-            var guardian = try Guardian(control, directory, disks)
+            var guardian = try Guardian(control, directory, disks, warnings)
             try guardian.loop()
             return nil
         } catch {
@@ -33,8 +35,10 @@ struct Guardian {
     private init(
         _ control: Channel,
         _ directory: String,
-        _ disks: [[LayerFormat]]
+        _ disks: [[LayerFormat]],
+        _ warnings: [String]
     ) throws(EngineFailure) {
+        self.warnings = warnings
         self.control = control
         self.directory = directory
         workerEnd = .inherited(EngineDescriptor.worker, "the worker's channel")
@@ -51,8 +55,9 @@ struct Guardian {
         } catch {
             throw EngineFailure(error)
         }
+        let seconds = Self.readySeconds + Double(exports.count)
         for (index, export) in exports.enumerated() {
-            watch.begin(index, export.socket, readySeconds: Self.readySeconds)
+            watch.begin(index, export.socket, readySeconds: seconds)
         }
     }
 
@@ -99,12 +104,13 @@ struct Guardian {
     }
 
     private mutating func startWorker() throws(EngineFailure) {
+        let place = EngineRemains.workerDirectory(in: directory)
         do throws(SystemError) {
             worker = try Helper(
                 OwnProcess.program(),
-                ["worker"],
+                ["worker", "\(OwnProcess.processID)", place],
                 environment: EngineEnvironment.fixed + [
-                    "TMPDIR=\(directory)", "LIBGUESTFS_BACKEND=direct",
+                    "TMPDIR=\(place)", "LIBGUESTFS_BACKEND=direct",
                 ] + OwnProcess.variables(EngineEnvironment.passedOn),
                 descriptors: [EngineDescriptor.control: workerEnd]
             )
@@ -147,8 +153,6 @@ struct Guardian {
         }
     }
 
-    private var warnings: [String] { [Confinement.shortfall].compactMap(\.self) }
-
     private func report(_ report: GuardianReport) throws(EngineFailure) {
         // Where the front has gone, its end of the channel says so in the next turn.
         try? control.send(report.bytes)
@@ -171,6 +175,14 @@ private struct DiskExport {
     ) throws(SystemError) {
         socket = "\(directory)/disk-\(index)"
         var descriptors = [EngineDescriptor.listener: try FileDescriptor.listening(at: socket)]
+        if Privilege.isRoot {
+            // The worker is to connect to it.
+            try FileDescriptor.openDirectory(directory).setOwner(
+                of: [UInt8]("disk-\(index)".utf8),
+                user: Nobody.userID,
+                group: Nobody.userID
+            )
+        }
         for (layer, file) in files.enumerated() {
             descriptors[EngineDescriptor.firstLayer + CInt(layer)] = file
         }

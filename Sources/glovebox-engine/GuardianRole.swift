@@ -23,12 +23,19 @@ enum GuardianRole {
         guard case .start(let directory, let disks)? = try? GuardianRequest(first) else {
             throw EngineFailure("The guardian's first message makes no sense.")
         }
-        do throws(SystemError) { try makeDirectory(directory) } catch {
+        // Held until the end: what marks the directory as in use.
+        let lock: FileDescriptor
+        do throws(SystemError) {
+            EngineRemains.sweep(EngineRemains.split(directory).parent)
+            lock = try EngineRemains.make(directory)
+        } catch {
             try? control.send(GuardianReport.failed("\(error).").bytes)
             throw EngineFailure(error)
         }
-        let failure = Guardian.work(control, directory, disks)
+        let warnings = [Confinement.shortfall, leaveNetwork()].compactMap(\.self)
+        let failure = Guardian.work(control, directory, disks, warnings: warnings)
         cleanUp(directory)
+        withExtendedLifetime(lock) {}
         if let failure {
             // What was held is free by now, so that whoever reads this can act on it.
             try? control.send(GuardianReport.failed(failure.message).bytes)
@@ -36,13 +43,14 @@ enum GuardianRole {
         }
     }
 
-    /// Makes the directory, which must not exist.
-    private static func makeDirectory(_ path: String) throws(SystemError) {
-        let parts = path.split(separator: "/")
-        let above = try FileDescriptor.openDirectory(
-            "/" + parts.dropLast().joined(separator: "/")
-        )
-        try above.makeDirectory([UInt8]((parts.last ?? "").utf8))
+    /// Nothing that is started has any use for a network; what a user ought to know.
+    private static func leaveNetwork() -> String? {
+        // Another user may not; Landlock refuses TCP to them.
+        guard Privilege.isRoot else { return nil }
+        do throws(SystemError) { try OwnProcess.leaveNetwork() } catch {
+            return "The engine's processes could not be cut off from the network: \(error)."
+        }
+        return nil
     }
 
     private static func cleanUp(_ directory: String) {

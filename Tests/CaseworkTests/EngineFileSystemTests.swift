@@ -69,6 +69,41 @@ import Testing
         }
     }
 
+    @Test func `long reads take the longest requests there are, each once`() throws {
+        let size = UInt64(5 << 20)
+        let asked = Monitor<[UInt64]>([])
+        let content = EngineContent { _, offset, count throws(DiskError) in
+            asked.update { $0.append(offset) }
+            return (0..<count).map { UInt8(truncatingIfNeeded: (Int(offset) + $0) / 4_099) }
+        }
+        let place = try content.place(of: 1, size: size)
+        var bytes: [UInt8] = []
+        // Across the ends of pieces, as no reader's own buffer divides them.
+        for start in stride(from: 0, to: Int(size), by: 300_000) {
+            let count = min(300_000, Int(size) - start)
+            bytes += try content.bytes(at: place + UInt64(start), count: count)
+        }
+        #expect(bytes == (0..<Int(size)).map { UInt8(truncatingIfNeeded: $0 / 4_099) })
+        #expect(asked.update { $0 } == [0, 2 << 20, 4 << 20])
+        _ = try content.bytes(at: place + 7, count: 4_096)
+        #expect(asked.update { $0.count } == 3)
+    }
+
+    @Test func `an unreadable block takes nothing with it that can be read`() throws {
+        let bad: UInt64 = 1_500_000
+        let content = EngineContent { _, offset, count throws(DiskError) in
+            if (offset..<offset + UInt64(count)).contains(bad) {
+                throw DiskError(.unreadable, "file", "a bad block")
+            }
+            return (0..<count).map { UInt8(truncatingIfNeeded: Int(offset) + $0) }
+        }
+        let place = try content.place(of: 1, size: 4 << 20)
+        #expect(try content.bytes(at: place, count: 1 << 20).count == 1 << 20)
+        #expect(try content.bytes(at: place + bad + 1, count: 2 << 20).count == 2 << 20)
+        #expect(throws: DiskError.self) { try content.bytes(at: place + bad, count: 1) }
+        #expect(try content.bytes(at: place + bad + 1, count: 3) == [0x61, 0x62, 0x63])
+    }
+
     @Test func `a file is what the worker says of it`() throws {
         let worker = try PlayedWorker { request in
             switch request {

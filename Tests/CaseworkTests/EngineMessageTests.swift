@@ -21,7 +21,7 @@ import Testing
                 mayUseKVM: false
             )
         ),
-        .volumes, .unlock(disk: "disk", volume: "p2", key: [0xFF, 10]),
+        .volumes, .unlock(disk: "disk", volume: "p2", key: [0xFF, 10], keep: true),
         .open(disk: "disk", volume: "", replay: false),
         .entries(mount: 1, path: [0x2F, 0xFF, 0x0A]), .status(mount: 2, path: Array("/a/...".utf8)),
         .linkTarget(mount: 3, path: [0x2F]), .attributes(mount: 4, path: [0x2F]),
@@ -30,7 +30,15 @@ import Testing
 
     private static let answers: [WorkerAnswer] = [
         .failure(WorkerFailure(.wrongKey, "no")), .progress("…"), .launched(usesKVM: true),
-        .volumes([WorkerVolume(disk: "disk", name: "vg/root", type: "xfs", label: [0xFF])]),
+        .volumes([
+            WorkerVolume(
+                disk: "disk",
+                name: "vg/root",
+                type: "xfs",
+                label: [0xFF],
+                parts: ["disk:p2", "disk:md127"]
+            )
+        ]),
         .opened(
             WorkerMount(
                 number: 1,

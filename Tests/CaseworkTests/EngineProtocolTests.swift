@@ -62,31 +62,57 @@ import Testing
         #expect(throws: DiskError.self) { try GuardianRequest(bytes) }
     }
 
-    @Test func `only a directory that libguestfs made is removed for it`() throws {
-        for path in [
-            "/tmp/libguestfsAb12Zz/..", "/tmp/libguestfs", "/etc", "/tmp/libguestfs/a/bc",
-            "/tmp/libguestfs......", "/tmp/../libguestfsAb12Zz", "/tmp/libguestfsAb12Zzz",
-        ] {
-            #expect(!EngineRemains.isLibguestfsDirectory(path), "\(path)")
+    @Test func `what is left of engines is swept, and nothing else`() throws {
+        let parent = try TreeRemovalTests.made()
+        let other = try TreeRemovalTests.made()
+        defer {
+            for path in [parent, other] { try? FileManager.default.removeItem(atPath: path) }
         }
-        let own = try TreeRemovalTests.made()
-        let sockets = "/tmp/libguestfs" + String(UUID().uuidString.prefix(6))
-        try FileDescriptor.makeDirectory(at: sockets)
-        try Data("x".utf8).write(to: URL(fileURLWithPath: "\(sockets)/guestfsd.sock"))
+        func path(_ digit: Character) -> String {
+            "\(parent)/glovebox-" + String(repeating: digit, count: 16)
+        }
+        let held = try EngineRemains.make(path("1"))
+        try EngineRemains.make(path("2")).close()
+        try Data("left".utf8).write(to: URL(fileURLWithPath: path("2") + "/file"))
+        // What another could have put there, or the user.
+        try Data("kept".utf8).write(to: URL(fileURLWithPath: "\(other)/kept"))
         try FileManager.default.createSymbolicLink(
-            atPath: "\(own)/\(EngineRemains.socketsLink)",
-            withDestinationPath: sockets
+            atPath: path("3"),
+            withDestinationPath: other
         )
-        try EngineRemains.remove(own)
-        #expect(!FileManager.default.fileExists(atPath: sockets))
-        #expect(!FileManager.default.fileExists(atPath: own))
+        try Data().write(to: URL(fileURLWithPath: path("4")))
+        try FileDescriptor.makeDirectory(at: path("5"))
+        try FileDescriptor.openDirectory(path("5")).setPermissions(0o777)
+        let foreign = [path("A"), path("6") + "7", "\(parent)/glovebox-", "\(parent)/mine"]
+        for name in foreign { try FileDescriptor.makeDirectory(at: name) }
+        EngineRemains.sweep(parent)
+        let left = Set(try directoryNames(parent).map { "\(parent)/\($0)" })
+        #expect(left == Set([path("1"), path("3"), path("4"), path("5")] + foreign))
+        #expect(FileManager.default.fileExists(atPath: "\(other)/kept"))
+        withExtendedLifetime(held) {}
+    }
+
+    @Test func `a directory that was removed before it was locked is not taken for made`() throws {
+        let parent = try TreeRemovalTests.made()
+        defer { try? FileManager.default.removeItem(atPath: parent) }
+        let directory = EngineRemains.newPath(beneath: parent)
+        try FileDescriptor.makeDirectory(at: directory)
+        let made = try FileDescriptor.openDirectory(directory)
+        EngineRemains.sweep(parent)
+        #expect(try !EngineRemains.isTaken(made, directory))
+        try FileDescriptor.makeDirectory(at: directory)
+        #expect(try !EngineRemains.isTaken(made, directory))
+        let again = try FileDescriptor.openDirectory(directory)
+        #expect(try EngineRemains.isTaken(again, directory))
+        #expect(try !EngineRemains.isTaken(FileDescriptor.openDirectory(directory), directory))
+        withExtendedLifetime((made, again)) {}
     }
 
     @Test func `a directory of an engine is new, short and plain`() {
         let paths = (0..<100).map { _ in EngineDirectory.newPath() }
         #expect(Set(paths).count == 100)
         for path in paths {
-            #expect(path.utf8.count <= 76 && path.hasPrefix("/"))
+            #expect(path.utf8.count <= 74 && path.hasPrefix("/"))
             #expect(path.split(separator: "-").last?.count == 16)
         }
     }

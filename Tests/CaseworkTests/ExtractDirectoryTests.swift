@@ -181,7 +181,7 @@ import Testing
         for index in 0..<200 { source.add("d\(index)") }
         source.addFile("z", text: "comes after them")
         let scratch = try Scratch()
-        let report = source.extract(to: scratch.path + "/out") { $0.heldBytesMax = 20_000 }
+        let report = source.extract(to: scratch.path + "/out") { $0.heldBytesMax = 8_000 }
         guard case .failed(let failure) = report.ending else {
             Issue.record("\(report.ending)")
             return

@@ -46,6 +46,68 @@ import Testing
         #expect(bytes <= 64 << 20)
     }
 
+    @Test func `a file with several names is only remembered where a further name can lead to it`()
+        throws
+    {
+        let source = FakeFileSystem()
+        let name = String(repeating: "n", count: 250)
+        var directory: UInt64 = 2
+        for _ in 0..<240 { directory = source.add(name, in: directory) }
+        for index in 0..<1_500 {
+            source.addFile([UInt8]("\(index)".utf8), in: directory, [.inline([1])]) {
+                $0.linkCount = 2
+            }
+        }
+        let files = batches(of: source).flatMap(\.items).filter { $0.inode.type == .regular }
+        let remembered = files.filter(\.isRemembered)
+        #expect(files.count == 1_500)
+        #expect(remembered.count > 1_000)
+        #expect(remembered.reduce(0) { $0 + $1.path.count } <= 64 << 20)
+    }
+
+    @Test func `what is held comes back as it was, in both orders`() {
+        var held = HeldItems()
+        var items: [PlannedItem] = []
+        for index in 0..<10_000 {
+            var inode = Inode(
+                number: UInt64(index) << 33,
+                type: index % 2 == 0 ? .directory : .symbolicLink,
+                permissions: UInt16(index % 4_096),
+                userID: UInt32(index),
+                groupID: UInt32.max - UInt32(index),
+                modified: Timestamp(seconds: -Int64(index), nanoseconds: UInt32(index))
+            )
+            inode.mayHaveAttributes = index % 3 == 0
+            let path = [UInt8](repeating: UInt8(index % 251), count: index % 700)
+            var item = PlannedItem(root: index % 7, path: path, inode: inode)
+            item.target = [UInt8](repeating: 1, count: index % 5)
+            items.append(item)
+            held.append(item)
+        }
+        var forward: [PlannedItem] = []
+        held.forEach {
+            forward.append($0)
+            return forward.count < 9_999
+        }
+        var backward: [PlannedItem] = []
+        held.forEachReversed { backward.append($0) }
+        #expect(forward.count == 9_999 && backward.count == 10_000)
+        for (found, expected) in zip(forward + backward.reversed(), items.dropLast() + items) {
+            #expect(found.root == expected.root && found.path == expected.path)
+            #expect(found.inode == expected.inode && found.target == expected.target)
+        }
+    }
+
+    @Test func `nothing is looked for ahead of a file without a place`() {
+        let empty = Inode(number: 5, type: .regular, permissions: 0)
+        var full = Inode(number: 6, type: .regular, permissions: 0, size: 10)
+        full.contiguousOffset = 4_096
+        let item = { PlannedItem(root: 0, path: [1], inode: $0) }
+        let items = [empty, full, empty, full].map(item)
+        #expect(Array(UpcomingPlaces(items[0...])).isEmpty)
+        #expect(Array(UpcomingPlaces(items[1...])).count == 2)
+    }
+
     @Test func `remarks on long paths are counted once there is no room for them`() {
         var report = ExtractionReport()
         let path = [UInt8](repeating: 0x61, count: 60_000)

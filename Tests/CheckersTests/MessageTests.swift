@@ -11,6 +11,8 @@ import Testing
         verdict: .damaged,
         wasDirty: true,
         reason: "why",
+        checkedAs: ["disk:vg/root"],
+        deviceCount: 2,
         steps: [
             CheckStep(command: "e2fsck -fn", ending: .exited(4), text: "said", isTruncated: true),
             CheckStep(command: "slow", ending: .timedOut, text: ""),
@@ -27,7 +29,16 @@ import Testing
     )
     private let request = CheckRequest(
         volumes: [
-            CheckVolume(name: "disk:p1", type: "xfs", disk: 2, start: 1 << 40, byteCount: 1 << 50)
+            CheckVolume(name: "disk:p1", type: "xfs", disk: 2, start: 1 << 40, byteCount: 1 << 50),
+            CheckVolume(
+                name: "disk:vg/root",
+                type: "btrfs",
+                disk: 1,
+                start: 0,
+                byteCount: 1,
+                inner: "vg/root",
+                uuid: "0b7a3c1e"
+            ),
         ],
         rehearse: true
     )

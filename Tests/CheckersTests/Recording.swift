@@ -3,7 +3,7 @@ import Testing
 
 @testable import Checkers
 
-/// What the checkers of the appliance said of one image of Fixtures/fsck, and what was made of it.
+/// What `glovebox fsck --json` said of one image of Fixtures/fsck: docs/json.md.
 ///
 /// `Fixtures/fsck/table --record` writes these files.
 struct Recording: Decodable {
@@ -16,14 +16,17 @@ struct Recording: Decodable {
 
     struct Step: Decodable {
         let command: String
-        let code: Int
+        /// Absent where the program was ended.
+        let exitCode: Int?
         let text: String
+        let truncated: Bool
 
         var step: CheckStep {
             CheckStep(
                 command: command,
-                ending: code < 0 ? .timedOut : .exited(code),
-                text: text
+                ending: exitCode.map { .exited($0) } ?? .timedOut,
+                text: text,
+                isTruncated: truncated
             )
         }
     }
@@ -40,9 +43,11 @@ struct Recording: Decodable {
         let files = directory.flatMap {
             try? FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)
         }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
         return (files ?? []).filter { $0.pathExtension == "json" }
             .sorted { $0.path < $1.path }
-            .compactMap { try? JSONDecoder().decode(Recording.self, from: Data(contentsOf: $0)) }
+            .compactMap { try? decoder.decode(Recording.self, from: Data(contentsOf: $0)) }
     }()
 
     static func named(_ name: String) throws -> Recording {

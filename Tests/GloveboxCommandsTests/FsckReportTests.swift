@@ -32,6 +32,16 @@ import Testing
         #expect(FsckReport.sum(swap, named: true) == .open(["d:p2"]))
     }
 
+    @Test func `what was checked by its content never counts, damaged content does`() {
+        var container = report(.notCheckable, "d:p2", counts: false)
+        container.checkedAs = ["d:vg/root"]
+        #expect(FsckReport.sum([container, report(.clean)], named: true) == .sound)
+        #expect(FsckReport.sum([container, report(.damaged)], named: true) == .damaged)
+        #expect(FsckReport.text(container, verbose: false).contains("checked as d:vg/root"))
+        let json = String(decoding: FsckReport.json(target: "t", [container]), as: UTF8.self)
+        #expect(json.contains(#""checked_as":["d:vg/root"]"#))
+    }
+
     @Test func `a long text is cut for people, and whole with verbose and in JSON`() throws {
         var damaged = report(.damaged)
         let lines = (0..<100).map { "Inode \($0) is odd.  Fix? no" }

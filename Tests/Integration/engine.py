@@ -19,8 +19,8 @@ ENGINE = DRIVER.parent / "glovebox-engine"
 class Front:
     """A front process with an engine of its own, told from others by the path of its program."""
 
-    def __init__(self, tmp_path, *disks, pause=False, user=(), driver=DRIVER):
-        self.place = pathlib.Path(tempfile.mkdtemp(prefix="gb", dir="/tmp"))
+    def __init__(self, tmp_path, *disks, pause=False, user=(), driver=DRIVER, place=None):
+        self.place = place or pathlib.Path(tempfile.mkdtemp(prefix="gb", dir="/tmp"))
         os.chmod(self.place, 0o777)
         self.engine = tmp_path / "glovebox-engine"
         if not self.engine.exists():

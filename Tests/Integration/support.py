@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import ctypes
 import dataclasses
 import datetime
 import hashlib
@@ -166,6 +167,11 @@ def sha256(path):
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def has_landlock():
+    """Whether the kernel has what confines the engine's processes (landlock_create_ruleset(2))."""
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 
 
 def is_root():

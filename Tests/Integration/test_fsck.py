@@ -1,92 +1,143 @@
-"""Checks in the appliance: the runner, and the command's own answers without it."""
+"""`glovebox fsck` through all of the engine; and its own answers without it."""
 
-import hashlib
 import json
 import os
-import subprocess
+import re
+import signal
 
 import pytest
 
-from support import DAMAGED, MISSING, ROOT, run
+from running import ENGINE, Running
+from support import DAMAGED, DONE, INTERRUPTED, MISSING, ROOT, run, sha256, tool
 
-DRIVER = ROOT / ".build/debug/check-driver"
 MIB = 1 << 20
-NAMES = ["ext4-dirty", "ext4-unattached", "xfs-dirty", "fat32-dirty", "fat32-lost-chain"]
+# A launch without KVM on a busy host, twice.
+LONG = 900
+DISKS = {
+    "disk": ["ext4-unattached", "ext4-dirty", "xfs-dirty", "fat32-lost-chain"],
+    "disk.eph0": ["ext4-dirty", "fat32-dirty", "ext4-unattached"],
+}
 
-pytestmark = pytest.mark.needs_root
+needs_engine = [
+    pytest.mark.needs_root,
+    pytest.mark.skipif(not os.access(ENGINE, os.X_OK), reason="glovebox-engine is not built"),
+    pytest.mark.xdist_group("fsck"),
+]
+
+
+def engine(test):
+    """Marks a test as one that starts the appliance."""
+    for mark in needs_engine:
+        test = mark(test)
+    return test
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("fsck")
-    subprocess.run([ROOT / "Fixtures/fsck/make", directory, *NAMES], check=True)
-    return directory
+def instance(tmp_path_factory):
+    """Two disks with a GPT. The first copy of one is lost: Glovebox uses the second, the
+    appliance's kernel sees no partition at all."""
+    images = tmp_path_factory.mktemp("images")
+    directory = tmp_path_factory.mktemp("instance")
+    names = sorted({name for names in DISKS.values() for name in names})
+    tool(ROOT / "Fixtures/fsck/make", images, *names)
+    for disk, names in DISKS.items():
+        partitioned(directory / disk, [images / name for name in names])
+    with open(directory / "disk", "r+b") as file:
+        file.seek(512)
+        file.write(bytes(512))
+    for disk in DISKS:
+        os.chmod(directory / disk, 0o400)
+    formats = {str(directory / disk): "raw" for disk in DISKS}
+    (directory / "disk.info").write_text(json.dumps(formats))
+    before = {disk: sha256(directory / disk) for disk in DISKS}
+    yield directory
+    assert {disk: sha256(directory / disk) for disk in DISKS} == before
+    assert all(os.stat(directory / disk).st_mode & 0o777 == 0o400 for disk in DISKS)
+    assert sorted(os.listdir(directory)) == ["disk", "disk.eph0", "disk.info"]
 
 
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def driven(*arguments):
-    """What the runner says of volumes, all in one launch for checks and one for rehearsals."""
-    environment = dict(os.environ, LIBGUESTFS_BACKEND="direct")
-    if not os.access("/dev/kvm", os.W_OK) or os.environ.get("GLOVEBOX_TCG", "1") == "1":
-        environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
-    done = subprocess.run([DRIVER, *map(str, arguments)], env=environment, check=True,
-                          stdout=subprocess.PIPE, timeout=1200)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def placed(images, target, parts):
-    """A disk with these images as partitions, at these places; its table tells of the first only."""
-    with open(target, "wb") as file:
-        file.truncate(700 * MIB)
-    for name, start in parts.items():
-        subprocess.run(["dd", f"if={images / name}", f"of={target}", "bs=1M",
-                        f"seek={start // MIB}", "conv=notrunc,sparse", "status=none"], check=True)
-    name, start = next(iter(parts.items()))
-    size = os.path.getsize(images / name)
-    subprocess.run(["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", target],
-                   input=f"label: dos\nstart={start // 512}, size={size // 512}, type=83\n",
-                   text=True, check=True, stdout=subprocess.DEVNULL)
-    return target
-
-
-def test_verdicts_rehearsals_and_an_untouched_image(images, tmp_path):
-    """Partitions that the kernel sees, and ranges that only Glovebox does; nothing is written."""
-    parts = {"ext4-unattached": 2 * MIB, "ext4-dirty": 100 * MIB, "xfs-dirty": 200 * MIB,
-             "fat32-lost-chain": 520 * MIB}
-    disk = placed(images, tmp_path / "disk", parts)
-    os.chmod(disk, 0o400)
-    before = digest(disk)
-    types = {"ext4": "ext4", "xfs": "xfs", "fat32": "vfat"}
-    asked = [f"{types[name.split('-')[0]]}@{start}+{os.path.getsize(images / name)}:{disk}"
-             for name, start in parts.items()]
-    reports = driven("--rehearse", *asked)
-    assert [report["verdict"] for report in reports] == [
-        "damaged", "clean-after-replay", "clean-after-replay", "damaged"]
-    assert [report["dirty"] for report in reports] == [False, True, True, False]
-    first, last = reports[0]["rehearsal"], reports[3]["rehearsal"]
-    assert first["outcome"] == "fixed-with-losses" and first["moved"] == ["#12", "#14"]
-    assert last["outcome"] == "fixed-with-losses" and last["moved_count"] == 0
-    assert digest(disk) == before
-
-
-def test_an_export_is_checked_like_a_file(images, tmp_path):
-    socket = tmp_path / "nbd"
-    image = images / "fat32-dirty"
-    server = subprocess.Popen(["qemu-nbd", "-r", "-t", "-e", "0", "-A", "-f", "raw", "-k", socket,
-                               image])
-    try:
-        while not socket.exists():
-            assert server.poll() is None
+def partitioned(disk, images):
+    """A disk with these images as its partitions."""
+    start, rows = MIB, ["label: gpt"]
+    for image in images:
         size = os.path.getsize(image)
-        report, = driven("--nbd", f"vfat@0+{size}:{socket}")
-        assert report["verdict"] == "clean" and report["dirty"]
+        tool("dd", f"if={image}", f"of={disk}", "bs=1M", f"seek={start // MIB}",
+             "conv=notrunc,sparse", "status=none")
+        rows.append(f"start={start // 512}, size={size // 512}")
+        start += size
+    os.truncate(disk, start + MIB)
+    tool("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk,
+         input="\n".join(rows).encode())
+
+
+@engine
+def test_verdicts_and_rehearsals_of_partitions_that_the_kernel_sees_and_does_not(instance):
+    result = run("fsck", "--json", "--rehearse", instance, timeout=LONG)
+    assert result.code == 1, result
+    reports = {report["volume"]: report for report in result.document["volumes"]}
+    assert {volume: (report["type"], report["verdict"], report["dirty"])
+            for volume, report in reports.items()} == {
+        "disk:p1": ("ext4", "damaged", False),
+        "disk:p2": ("ext4", "clean-after-replay", True),
+        "disk:p3": ("xfs", "clean-after-replay", True),
+        "disk:p4": ("vfat", "damaged", False),
+        "disk.eph0:p1": ("ext4", "clean-after-replay", True),
+        "disk.eph0:p2": ("vfat", "clean", True),
+        "disk.eph0:p3": ("ext4", "damaged", False),
+    }
+    assert all(("rehearsal" in report) == (report["verdict"] == "damaged")
+               for report in reports.values())
+    for volume, device in (("disk:p1", r"/dev/loop\d+: "), ("disk.eph0:p3", r"/dev/sd[a-z]+3: ")):
+        check, rehearsal = reports[volume]["steps"][-1], reports[volume]["rehearsal"]
+        assert (check["command"], check["exit_code"]) == ("e2fsck -fn", 4)
+        assert re.search("^" + device, check["text"], re.M), check
+        assert rehearsal["outcome"] == "fixed-with-losses"
+        assert rehearsal["moved"] == ["#12", "#14"] and rehearsal["moved_count"] == 2
+    lost = reports["disk:p4"]["rehearsal"]
+    assert lost["outcome"] == "fixed-with-losses" and lost["moved_count"] == 0
+    said = result.err.decode().splitlines()
+    assert all(f"glovebox: checking {volume}" in said for volume in reports), result
+    assert "glovebox: rehearsing the repair of disk:p4" in said, result
+    assert result.err.count(b"KVM does not work") <= 1, "the second appliance tries no KVM"
+    assert any(line.startswith("glovebox: warning: disk: ") and "instead of the primary" in line
+               for line in said), result
+
+
+@engine
+def test_what_is_only_dirty_is_said_in_a_line_and_ends_with_0(instance):
+    result = run("fsck", instance, "disk:p2", "disk.eph0:p2", timeout=LONG)
+    assert result.code == DONE, result
+    first, second = result.text.splitlines()
+    assert first.split() == ["disk:p2", "ext4", "clean", "after", "replay"]
+    assert re.fullmatch(r"disk\.eph0:p2 +vfat +clean \(not shut down\): It was not unmounted; .*",
+                        second)
+
+
+@engine
+def test_nothing_is_left_of_a_check_that_is_interrupted(instance, tmp_path):
+    running = Running(tmp_path, [instance / disk for disk in DISKS], "fsck", instance)
+    try:
+        # The first of seven volumes.
+        running.wait_until_it_says(b"checking disk:p1")
+        os.killpg(running.process.pid, signal.SIGINT)
+        code, error = running.finish()
+        running.nothing_is_left()
     finally:
-        server.terminate()
-        server.wait()
+        running.close()
+    # Ended by the signal: 130 for a shell.
+    assert code in (INTERRUPTED, -signal.SIGINT), (code, error)
+
+
+def test_a_disk_without_volumes_is_said_and_counts_where_it_is_named(tmp_path):
+    disk = tmp_path / "disk"
+    disk.touch()
+    os.truncate(disk, 4 * MIB)
+    tool("sfdisk", "--quiet", disk, input=b"label: dos\n")
+    report, = run("fsck", "--json", "--format", "raw", disk).document["volumes"]
+    assert (report["volume"], report["verdict"]) == ("disk", "not-checkable")
+    assert report["checkable"] is False and "without partitions" in report["reason"]
+    assert run("fsck", "--format", "raw", disk).code == DONE
+    assert run("fsck", "--format", "raw", disk, "disk").code == DAMAGED
 
 
 def test_volumes_that_no_checker_knows_need_no_engine(fixtures):

@@ -186,6 +186,7 @@ def test_the_server_is_confined(front, disk, tmp_path):
     directory = pathlib.Path(said["directory"])
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert engine.content(said["exports"][0])[:1_000_000] == disk.read_bytes()[:1_000_000]
+    assert os.readlink(f"/proc/{server}/ns/net") != os.readlink("/proc/self/ns/net")
     assert one.end() == (0, "")
 
 
@@ -277,8 +278,35 @@ def test_nothing_runs_on_when_front_and_guardian_are_killed(front, disk):
         os.kill(guardian, signal.SIGKILL)
         one.process.kill()
         one.finish()
-        # Nobody is left who could remove the directory.
+        # Nobody is left who could remove the directory: the next engine does.
         one.nothing_is_left(directory=False)
+        other = front(f"raw:{disk}", place=one.place)
+        directory = pathlib.Path(other.ready()["directory"])
+        assert list(one.place.iterdir()) == [directory]
+        assert other.end() == (0, "")
+        other.nothing_is_left(seconds=0.5)
+
+
+def test_an_engine_leaves_the_directories_of_others_alone(front, disk, tmp_path):
+    one = front(f"raw:{disk}")
+    said = one.ready()
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    (one.place / f"glovebox-{'a' * 16}").symlink_to(kept)
+    planted = one.place / f"glovebox-{'b' * 16}"
+    planted.mkdir()
+    # Another user's, or one that others can write to.
+    os.chown(planted, 12345, 12345) if support.is_root() else planted.chmod(0o777)
+    other = front(f"raw:{disk}", place=one.place)
+    other.ready()
+    assert engine.content(said["exports"][0]) == disk.read_bytes()
+    assert other.end() == (0, "")
+    assert (kept / "file").exists() and planted.is_dir()
+    planted.rmdir()
+    (one.place / f"glovebox-{'a' * 16}").unlink()
+    assert one.end() == (0, "")
+    one.nothing_is_left(seconds=0.5)
 
 
 def test_a_guardian_that_hangs_is_ended_by_the_front(front, disk):

@@ -240,6 +240,10 @@ def source(tmp_path_factory):
     directory = tmp_path_factory.mktemp("source") / "tree"
     directory.mkdir()
     filler.fill(directory, 4096)
+    # A host's tmpfs holds attributes that most of these have no room for; its ext4 does not either.
+    for path in (directory / "xattrs").glob("length-?0000"):
+        if "user.value" in os.listxattr(path):
+            os.removexattr(path, "user.value")
     # mke2fs has no sockets; and it does not copy what was never written.
     yield directory, walk(directory)
     shutil.rmtree(directory)

@@ -6,6 +6,7 @@ that are the judges: the worker has to say what they say.
 
 import os
 import pathlib
+import socket
 import stat
 import subprocess
 
@@ -13,6 +14,7 @@ import pytest
 
 import support
 import worker as protocol
+from engine import status
 from worker import Failure, Worker
 
 ENGINE = os.environ.get("GLOVEBOX_ENGINE") or str(
@@ -40,9 +42,11 @@ def engine(fixtures, tmp_path_factory):
         (str(fixtures.path("dirty") / "disk.raw"), "raw"),
         (str(canary), "raw"),
     ]
-    with Worker(ENGINE, disks) as worker:
+    with Worker(ENGINE, disks, {"LIBGUESTFS_TRACE": "1"}) as worker:
         worker.launch()
         worker.mounts = {}
+        mount(worker, "disk.eph1", "")
+        worker.scans_for_a_disk = worker.calls("lvm_scan") + worker.calls("list_md_devices")
         worker.trees = fixtures.path("engine")
         worker.secret = secret
         with pytest.raises(Failure) as refused:
@@ -140,7 +144,7 @@ def compare(engine, number, source, below=b"", fields=None, contents=None):
 
 def test_volumes_within_volumes_have_names(engine):
     volumes = engine.volumes()
-    kinds = {name: (kind, label) for name, (kind, label, _, _) in volumes.items()}
+    kinds = {name: (kind, label) for name, (kind, label, *_) in volumes.items()}
     assert kinds["disk:vg/root"] == ("xfs", b"")
     assert kinds["disk:vg/data"] == ("btrfs", b"")
     assert kinds["disk:vg/thin"] == ("", b"")
@@ -149,6 +153,18 @@ def test_volumes_within_volumes_have_names(engine):
     assert kinds["disk.eph0:p8.luks"] == ("LVM2_member", b"")
     assert kinds["disk.eph0:inner/deep"] == ("ext4", b"engine-deep")
     assert volumes["disk:vg/thin"][3] == 16 << 20
+    parts = {name: volume[4] for name, volume in volumes.items()}
+    assert parts["disk:vg/root"] == parts["disk:vg/thin"] == ["disk:p2"]
+    assert parts["disk.eph0:md127"] == ["disk.eph0:p9", "disk.eph0:p10"]
+    assert parts["disk.eph0:p7.luks"] == ["disk.eph0:p7"]
+    assert parts["disk.eph0:inner/deep"] == ["disk.eph0:p8.luks"]
+
+
+def test_volumes_within_volumes_are_looked_for_only_when_asked_for(engine):
+    assert engine.scans_for_a_disk == 0
+    engine.volumes()
+    engine.volumes()
+    assert engine.calls("lvm_scan") > 0
 
 
 def test_a_wrong_passphrase_is_told_from_other_trouble(engine):
@@ -225,6 +241,27 @@ def test_attributes_and_acls_are_those_of_getxattr(engine):
             assert engine.attributes(number, below + name) == expected
 
 
+@pytest.mark.skipif(not support.is_root(), reason="the source has no such attributes then")
+def test_files_of_a_listed_directory_are_not_asked_about_alone(engine):
+    """Each call into an appliance without KVM costs milliseconds, and a tree has many files."""
+    number = mount(engine, "disk.eph1", "")["number"]
+    found = walk(engine, number)
+    before = {name: engine.calls(name) for name in ("lgetxattrs", "lxattrlist", "lstatns")}
+    for path, status in found.items():
+        real = os.fsencode(engine.trees / "strange") + path
+        expected = {
+            os.fsencode(key): os.getxattr(real, key, follow_symlinks=False)
+            for key in os.listxattr(real, follow_symlinks=False)
+        }
+        assert engine.attributes(number, path) == expected, path
+        if status["type"] == "file" and status["size"]:
+            assert len(engine.read(number, path, 0, 1)) == 1
+    cost = {name: engine.calls(name) - count for name, count in before.items()}
+    directories = {os.path.dirname(path) for path in found}
+    assert cost["lgetxattrs"] == cost["lstatns"] == 0
+    assert 0 < cost["lxattrlist"] <= len(directories) + len(found) / 256
+
+
 def test_a_journal_is_replayed_into_a_throw_away_layer(engine, fixtures):
     old = mount(engine, "disk.raw", "", replay=False)
     assert old["journal"] == 2
@@ -256,6 +293,91 @@ def test_a_raw_disk_with_the_header_of_another_format_stays_raw(engine):
     }
     assert str(engine.secret) not in files
     assert not any(pathlib.Path(file).name in ("canary", "disk.eph1") for file in files)
+
+
+HOSTILE = """#!/bin/sh
+try() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "$name"; fi; }
+write() { ( : >> "$1" ); }
+{
+try own-file write "$TMPDIR/mine"
+try libraries ls /usr/lib
+try read cat PLACE/canary
+try list ls PLACE
+try overwrite write PLACE/canary
+try create write PLACE/new
+try temporary write /tmp/glovebox-hostile
+try home ls /root
+try secrets cat /etc/shadow
+try instances ls /var/lib
+try socket /usr/bin/python3 -c "
+import socket; socket.socket(socket.AF_UNIX).connect('PLACE/socket')"
+try network /usr/bin/python3 -c "
+import socket; socket.create_connection(('127.0.0.1', PORT))"
+try devices head -c 1 /dev/DISK
+try end true
+} > "$TMPDIR/report"
+exit 1
+"""
+
+
+@pytest.mark.skipif(not support.has_landlock(), reason="this kernel has no Landlock")
+def test_what_takes_over_the_appliance_reaches_nothing_of_the_host(fixtures, tmp_path):
+    """A hostile program in QEMU's place, which is where a guest that broke out would be."""
+    (tmp_path / "canary").write_bytes(SECRET)
+    (tmp_path / "canary").chmod(0o666)
+    disk = next((name for name in ("vda", "sda", "loop0") if os.path.exists(f"/dev/{name}")), "mem")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        local.bind(str(tmp_path / "socket"))
+        local.listen()
+        script = HOSTILE.replace("PORT", str(tcp.getsockname()[1])).replace("DISK", disk)
+        hypervisor = tmp_path / "hypervisor"
+        hypervisor.write_text(script.replace("PLACE", str(tmp_path)))
+        hypervisor.chmod(0o755)
+        disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
+        with Worker(ENGINE, disks, {"LIBGUESTFS_HV": str(hypervisor)}) as worker:
+            with pytest.raises(Failure):
+                worker.launch()
+            report = pathlib.Path(worker.place, "report").read_text().split()
+    # A user's own sockets are theirs; root's worker is nobody.
+    expected = ["own-file", "libraries", *["socket"] * (not support.is_root()), "end"]
+    assert report == expected
+    assert (tmp_path / "canary").read_bytes() == SECRET
+
+
+def test_worker_and_appliance_can_gain_no_rights_and_are_not_root(engine):
+    for process in [engine.process.pid, *descendants(engine.process.pid)]:
+        found = status(process)
+        assert found["NoNewPrivs"] == "1", found
+        if support.is_root():
+            assert found["Uid"].split() == found["Gid"].split() == ["65534"] * 4, found
+            for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+                assert int(found[name], 16) == 1 << 2, (name, found)
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif("LIBGUESTFS_CACHEDIR" in os.environ, reason="the cache is elsewhere")
+def test_the_appliance_of_roots_worker_lies_where_only_root_enters(engine):
+    commands = [
+        pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        for pid in descendants(engine.process.pid)
+    ]
+    place = pathlib.Path("/var/cache/glovebox")
+    assert any(bytes(place / ".guestfs-65534") in command for command in commands)
+    assert place.stat().st_uid == 0 and stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_an_appliance_that_failed_is_not_left_as_a_zombie(engine):
+    """KVM that does not work has cost a first one."""
+    assert not zombies(engine.process.pid)
+
+
+def zombies(pid):
+    lines = subprocess.check_output(["ps", "-e", "-o", "pid=,ppid=,stat="], text=True).splitlines()
+    processes = [line.split() for line in lines]
+    return [child for child, parent, state in processes if int(parent) == pid and state[0] == "Z"]
 
 
 def descendants(pid):
@@ -330,7 +452,8 @@ def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
     )
     fake.chmod(0o755)
     disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
-    with Worker(ENGINE, disks, {"LIBGUESTFS_HV": str(fake)}) as worker:
+    environment = {"LIBGUESTFS_HV": str(fake), "LIBGUESTFS_BACKEND_SETTINGS": ""}
+    with Worker(ENGINE, disks, environment) as worker:
         assert worker.launch() is False
         assert any("KVM does not work" in line for line in worker.progress)
         assert worker.open("disk.raw", "")["type"] == "ext4"
@@ -338,6 +461,29 @@ def test_a_kvm_that_hangs_gives_way(fixtures, tmp_path):
             b"sleep" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
             for pid in descendants(worker.process.pid)
         )
+
+
+@pytest.mark.parametrize("settings, attempts", [("", ["kvm", "tcg"]), ("force_tcg", ["tcg"])])
+@pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="there is no KVM to leave out")
+def test_a_user_who_knows_that_kvm_does_not_work_is_believed(
+    fixtures, tmp_path, settings, attempts
+):
+    """A program in QEMU's place that starts no appliance, and tells which it was to be."""
+    fake, log = tmp_path / "qemu", tmp_path / "log"
+    fake.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *guestfsd.sock*) printf "%s\\n" "$*" >> {log}; exit 1 ;; esac\n'
+        'exec qemu-system-$(uname -m) "$@"\n'
+    )
+    fake.chmod(0o755)
+    disks = [(str(fixtures.path("dirty") / "disk.raw"), "raw")]
+    environment = {"LIBGUESTFS_HV": str(fake), "LIBGUESTFS_BACKEND_SETTINGS": settings}
+    with Worker(ENGINE, disks, environment) as worker:
+        with pytest.raises(Failure):
+            worker.launch()
+    tried = [line.split("accel=")[1][:3] for line in log.read_text().splitlines()]
+    assert tried == attempts
+    assert any("KVM does not work" in line for line in worker.progress) == ("kvm" in attempts)
 
 
 def alive(pid):

@@ -61,7 +61,8 @@ int glovebox_landlock_allow(int ruleset, int beneath, int is_directory, int exec
                             int version) {
     uint64_t access = READ_FILE | (execute ? EXECUTE : 0) | (is_directory ? READ_DIRECTORY : 0);
     if (write) {
-        access |= WRITE_FILE | (known(version) & TRUNCATE);
+        // What a device takes orders by; nothing to other files.
+        access |= WRITE_FILE | (known(version) & (TRUNCATE | DEVICE_IOCTL));
         if (is_directory) access = known(version) & ~(uint64_t)(execute ? 0 : EXECUTE);
     }
     struct path_beneath rule = {.allowed = access, .parent = beneath};

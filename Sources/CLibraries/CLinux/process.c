@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -149,6 +151,10 @@ int glovebox_set_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signa
 int glovebox_set_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 int glovebox_set_child_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+int glovebox_leave_network(void) { return unshare(CLONE_NEWNET); }
+
+int glovebox_lock_alone(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
 
 int glovebox_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
 

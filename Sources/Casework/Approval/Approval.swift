@@ -86,10 +86,7 @@ package enum ApprovalGate {
         lists: TrustLists,
         at time: Timestamp
     ) throws(ApprovalError) -> Approval {
-        let parsed: ApprovalDocument
-        do throws(JSONError) { parsed = try ApprovalDocument(document) } catch {
-            throw .document(error)
-        }
+        let parsed = try parse(document)
         let request = try signature(
             document,
             requestSignature,
@@ -116,6 +113,35 @@ package enum ApprovalGate {
         }
         try checkWindow(parsed, lists, time)
         return Approval(parsed, document, request, approval, lists)
+    }
+
+    /// Reads a request: a document, and a signature that fits it and, by `lists`, is the requester's;
+    /// without lists anybody's.
+    static func request(
+        _ document: [UInt8],
+        _ armour: [UInt8],
+        _ lists: TrustLists?
+    ) throws(ApprovalError) -> (ApprovalDocument, SSHSignature) {
+        let parsed = try parse(document)
+        guard let signature = SSHSignature(armour) else { throw .signature(.request, .malformed) }
+        let anybody = SignerList(of: signature.key, as: parsed.requester)
+        let lists = lists ?? TrustLists(requesters: anybody, approvers: anybody)
+        _ = try Self.signature(
+            document,
+            armour,
+            .request,
+            lists.requesters,
+            lists,
+            named: parsed.requester,
+            .now
+        )
+        return (parsed, signature)
+    }
+
+    private static func parse(_ document: [UInt8]) throws(ApprovalError) -> ApprovalDocument {
+        do throws(JSONError) { return try ApprovalDocument(document) } catch {
+            throw .document(error)
+        }
     }
 
     private static func signature(

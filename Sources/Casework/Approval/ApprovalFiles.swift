@@ -50,6 +50,11 @@ package struct ApprovalFiles: Sendable {
         return bytes
     }
 
+    /// The signature in `path`; nil where there is none.
+    package static func signature(at path: String) throws(GloveboxError) -> [UInt8]? {
+        try content(path, SSHSignature.armourBytesMax)
+    }
+
     /// Nil where there is no such file.
     private static func content(_ path: String, _ limit: Int) throws(GloveboxError) -> [UInt8]? {
         let problem: String

@@ -1,4 +1,4 @@
-internal import DiskFormats
+package import DiskFormats
 internal import Linux
 
 extension ApprovalGate {
@@ -41,6 +41,11 @@ extension ApprovalGate {
         return try verify(file, under: policy, at: path)
     }
 
+    /// The lists of `policy`, as they are now.
+    package static func lists(of policy: Policy) throws(GloveboxError) -> TrustLists {
+        do throws(PolicyError) { return try policy.lists() } catch { throw refusal(error) }
+    }
+
     static func admit(
         _ target: Target,
         for purpose: Purpose,
@@ -77,17 +82,15 @@ extension ApprovalGate {
         at policyPath: String
     ) throws(GloveboxError) -> Approval {
         guard let policy else { throw noPolicy("Nobody can approve on this host", policyPath) }
-        let lists: TrustLists
-        do throws(PolicyError) { lists = try policy.lists() } catch { throw refusal(error) }
+        let lists = try lists(of: policy)
         let files = try ApprovalFiles(file)
-        let now = WallClock.now
         do throws(ApprovalError) {
             return try verify(
                 document: files.document,
                 requestSignature: files.requestSignature,
                 approvalSignature: files.approvalSignature,
                 lists: lists,
-                at: Timestamp(seconds: now.seconds, nanoseconds: now.nanoseconds)
+                at: .now
             )
         } catch {
             throw GloveboxError(.refused, error.description)
@@ -160,5 +163,13 @@ extension ApprovalGate {
             "Nothing is opened, since the policy cannot be relied on: \(error)",
             advice: "Policy, lists and their directory are root's, and written by nobody else."
         )
+    }
+}
+
+extension Timestamp {
+    /// The time by the host's clock.
+    package static var now: Timestamp {
+        let now = WallClock.now
+        return Timestamp(seconds: now.seconds, nanoseconds: now.nanoseconds)
     }
 }

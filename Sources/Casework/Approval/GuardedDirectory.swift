@@ -8,7 +8,7 @@ package struct PolicyError: Error, Equatable, Sendable, CustomStringConvertible 
     /// The end of a sentence that begins with the file.
     package let reason: String
 
-    /// `/etc/glovebox/policy.json is writable by its group (mode 0664).`
+    /// The file and the reason, as a sentence.
     package var description: String { "\(path) \(reason)." }
 }
 
@@ -69,7 +69,9 @@ struct GuardedDirectory: Sendable {
         of kind: FileStatus.Kind,
         _ owner: UInt32?
     ) -> String? {
-        guard status.kind == kind else { return "is a \(status.kind.rawValue), no \(kind.rawValue)" }
+        guard status.kind == kind else {
+            return "is a \(status.kind.rawValue), no \(kind.rawValue)"
+        }
         guard let owner else { return nil }
         guard status.userID == owner else {
             let whose = owner == 0 ? "root" : "user \(owner)"

@@ -65,43 +65,37 @@ struct NovaInstances {
     }
 
     private func names(of identity: FileStatus.Identity) throws(GloveboxError) -> Set<String> {
-        if known.names == nil {
-            var names: [FileStatus.Identity: Set<String>] = [:]
+        let entries: [Known.Entry]
+        if let known = known.entries {
+            entries = known
+        } else {
+            var found: [Known.Entry] = []
             do throws(SystemError) {
-                for directory in directories { try Self.collect(directory, into: &names) }
+                for directory in directories { try Self.collect(directory, into: &found) }
             } catch {
                 throw Self.undecided(error)
             }
-            known.names = names
+            known.entries = found
+            entries = found
         }
-        return known.names?[identity] ?? []
+        return Set(entries.lazy.filter { $0.identity == identity }.map(\.name))
     }
 
     private static func collect(
         _ directory: String,
-        into names: inout [FileStatus.Identity: Set<String>]
+        into found: inout [Known.Entry]
     ) throws(SystemError) {
-        for name in try directoryNames(directory) {
-            guard let entry = try status("\(directory)/\(name)") else { continue }
-            names[entry.identity, default: []].insert(name)
+        for (name, entry) in try directoryStatuses(directory) {
+            found.append((entry.identity, name))
             guard entry.kind == .directory else { continue }
             let files = try passingOver { () throws(SystemError) in
-                try directoryNames("\(directory)/\(name)")
+                try directoryStatuses("\(directory)/\(name)")
             }
-            for file in files ?? [] {
-                guard let entry = try status("\(directory)/\(name)/\(file)") else { continue }
-                names[entry.identity, default: []].insert(name)
-            }
+            for file in files ?? [] { found.append((file.status.identity, name)) }
         }
     }
 
-    private static func status(_ path: String) throws(SystemError) -> FileStatus? {
-        try passingOver { () throws(SystemError) in
-            try FileDescriptor.open(path, FileDescriptor.pathOnly).status()
-        }
-    }
-
-    /// Nil for what is gone by now, or a link to nothing: instances come and go.
+    /// Nil for what is gone by now: instances come and go.
     private static func passingOver<Value>(
         _ body: () throws(SystemError) -> Value
     ) throws(SystemError) -> Value? {
@@ -120,6 +114,8 @@ struct NovaInstances {
     }
 
     private final class Known {
-        var names: [FileStatus.Identity: Set<String>]?
+        typealias Entry = (identity: FileStatus.Identity, name: String)
+        /// Nil until somebody asks.
+        var entries: [Entry]?
     }
 }

@@ -127,7 +127,10 @@ package struct Policy: Sendable {
 
     private static func split(_ path: String) -> (parent: String, name: String) {
         guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-        return (slash == path.startIndex ? "/" : String(path[..<slash]), String(path[slash...].dropFirst()))
+        return (
+            slash == path.startIndex ? "/" : String(path[..<slash]),
+            String(path[slash...].dropFirst())
+        )
     }
 
     /// Reads the lists, each once; any that is missing or wrong makes all of them worth nothing.

@@ -3,6 +3,9 @@ package struct Scope: Equatable, Sendable {
     /// The patterns, in the order of the document.
     package let patterns: [ScopePattern]
 
+    /// A scope of these patterns.
+    package init(patterns: [ScopePattern]) { self.patterns = patterns }
+
     /// Whether a file is inside.
     ///
     /// `path` is its path in the volume's own tree, nil where that is not known; `guestPath` the one

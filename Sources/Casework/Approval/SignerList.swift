@@ -53,6 +53,13 @@ package struct SignerList: Equatable, Sendable {
         self.signers = signers
     }
 
+    /// The list of one who has this key, for seeing whether a signature is of its data at all.
+    init(of key: SSHPublicKey, as principal: String) {
+        var line = Array("\(principal) \(key.type) ".utf8)
+        Base64.append(key.blob, to: &line)
+        signers = [Signer(principal: principal, key: key, line: line)]
+    }
+
     /// Whose key it is, if anybody's here.
     package func signer(with key: SSHPublicKey) -> Signer? { signers.first { $0.key == key } }
 }
@@ -85,6 +92,8 @@ extension SignerList.Signer {
         guard let type = fields.popFirst(), let text = fields.popFirst() else {
             throw Reason("the key is missing")
         }
+        // A certificate would be a second name of a key that may be on another list.
+        if type.contains("-cert-") { throw Reason("a certificate instead of a key") }
         if type == "cert-authority" { throw Reason("certificate authorities are not used here") }
         guard let key = Base64.decode(Array(text.utf8)).flatMap(SSHPublicKey.init),
             key.type == type

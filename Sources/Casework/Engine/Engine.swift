@@ -26,6 +26,8 @@ package final class Engine: Sendable {
         package var askKey: (@Sendable (String) -> [UInt8]?)?
         /// Hears how far the start is.
         package var progress: @Sendable (String) -> Void
+        /// Hears what a user ought to know, such as what this host cannot confine.
+        package var warn: @Sendable (String) -> Void
         /// Memory of the appliance in MiB; 0 leaves it to libguestfs.
         package var memoryMiB: UInt32
 
@@ -34,18 +36,22 @@ package final class Engine: Sendable {
             keys: [[UInt8]] = [],
             askKey: (@Sendable (String) -> [UInt8]?)? = nil,
             progress: @escaping @Sendable (String) -> Void = { _ in },
+            warn: @escaping @Sendable (String) -> Void = { _ in },
             memoryMiB: UInt32 = 0
         ) {
             self.launcher = launcher
             self.keys = keys
             self.askKey = askKey
             self.progress = progress
+            self.warn = warn
             self.memoryMiB = memoryMiB
         }
     }
 
     private let setup: Setup
     private let journal: JournalPolicy
+    /// Whether the worker keeps keys, for the appliances that checks start.
+    private let isForChecks: Bool
     private let disks: @Sendable () throws(GloveboxError) -> [Disk]
     private let running = Memo<Running>()
     private let inner = Mutex<[Volume]?>(nil)
@@ -61,10 +67,12 @@ package final class Engine: Sendable {
     package init(
         _ setup: Setup,
         journal: JournalPolicy,
+        isForChecks: Bool = false,
         disks: @escaping @Sendable () throws(GloveboxError) -> [Disk]
     ) {
         self.setup = setup
         self.journal = journal
+        self.isForChecks = isForChecks
         self.disks = disks
     }
 
@@ -107,9 +115,9 @@ package final class Engine: Sendable {
         return try list(client)
     }
 
-    /// An engine of its own, which starts as this one does, for some of the disks.
-    package func another(for disks: [Disk]) -> Engine {
-        Engine(setup, journal: journal) { disks }
+    /// An engine of its own for checks, which starts as this one does, for some of the disks.
+    package func forChecks(of disks: [Disk]) -> Engine {
+        Engine(setup, journal: journal, isForChecks: true) { disks }
     }
 
     /// Has volumes checked, by a request of the module Checkers; the appliance ends with that.
@@ -161,6 +169,10 @@ extension Engine {
             let processes = try setup.launcher.start(disks.map(\.image))
             guard processes.sockets.count == disks.count else {
                 throw GloveboxError(.unreadable, "The engine did not serve all disks.")
+            }
+            for warning in processes.warnings {
+                setup.progress("")
+                setup.warn(warning)
             }
             let client = WorkerClient(processes)
             let exports = zip(disks, processes.sockets).map { disk, socket in
@@ -252,7 +264,12 @@ extension Engine {
             }
             guard let key else { return false }
             do throws(WorkerFailure) {
-                try client.unlock(disk: volume.disk, volume: volume.volume, key: key)
+                try client.unlock(
+                    disk: volume.disk,
+                    volume: volume.volume,
+                    key: key,
+                    keep: isForChecks
+                )
                 return true
             } catch {
                 if error.kind != .wrongKey { throw GloveboxError(error, at: "\(volume)") }

@@ -6,6 +6,9 @@ internal import Synchronization
 ///
 /// Each file gets a range of its own when its extents are first asked for, and keeps it. Between two
 /// files lies more than readers skip to join reads; nothing can be read there.
+///
+/// Every request costs the appliance a fixed time besides that of its bytes, so long files are read
+/// in the longest pieces that one request can have, and the latest pieces are kept.
 final class EngineContent: BlockSource {
     private struct Range {
         let start: UInt64
@@ -23,7 +26,22 @@ final class EngineContent: BlockSource {
     /// Ranges begin at its multiples, at least one of them after the end of the last.
     private static let unit: UInt64 = 1 << 20
 
+    /// A piece of a file, from a multiple of its longest length on.
+    private struct Piece {
+        let file: UInt64
+        let start: UInt64
+        let bytes: [UInt8]
+    }
+
+    /// Readers on several threads are about as many pieces apart.
+    private static let piecesMax = 4
+    private static let pieceBytes = UInt64(WorkerRequest.readBytesMax)
+    /// Shorter reads are not the beginning of a long one, or follow on one that failed.
+    private static let sequentialBytes = 1 << 16
+
     private let state = Mutex(State())
+    /// The one used last is the last.
+    private let pieces = Mutex<[Piece]>([])
     private let fetch: @Sendable (UInt64, UInt64, Int) throws(DiskError) -> [UInt8]
 
     /// Where files are put; what does not fit is refused by name.
@@ -59,17 +77,54 @@ final class EngineContent: BlockSource {
 
     func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
         let range = try range(at: offset, buffer.byteCount)
+        let isLong = buffer.byteCount >= Self.sequentialBytes
         var done = 0
         while done < buffer.byteCount {
-            let count = min(buffer.byteCount - done, Int(WorkerRequest.readBytesMax))
-            let bytes = try fetch(range.file, offset - range.start + UInt64(done), count)
-            guard bytes.count == count else {
-                throw DiskError(.truncated, "inode \(range.file)", "fewer bytes than asked for")
-            }
+            let position = offset - range.start + UInt64(done)
+            let bytes = try bytes(
+                of: range,
+                at: position,
+                countMax: buffer.byteCount - done,
+                readsAhead: isLong
+            )
             let span = bytes.span
             buffer.copy(span.raw, to: done)
-            done += count
+            done += bytes.count
         }
+    }
+
+    /// Up to `countMax` bytes of a file, at least one, from a piece that is kept where there is one.
+    private func bytes(
+        of range: Range,
+        at position: UInt64,
+        countMax: Int,
+        readsAhead: Bool
+    ) throws(DiskError) -> ArraySlice<UInt8> {
+        let start = position / Self.pieceBytes * Self.pieceBytes
+        let length = min(Self.pieceBytes, range.size - start)
+        let count = min(countMax, Int(length - (position - start)))
+        let skipped = Int(position - start)
+        // Held while the piece is fetched: who wants the same waits for it, and others had to wait
+        // for the appliance in any case.
+        let piece = pieces.withLock { pieces -> [UInt8]? in
+            if let index = pieces.firstIndex(where: { $0.file == range.file && $0.start == start })
+            {
+                pieces.append(pieces.remove(at: index))
+                return pieces.last?.bytes
+            }
+            guard readsAhead else { return nil }
+            guard let bytes = try? fetch(range.file, start, Int(length)), bytes.count == length
+            else { return nil }
+            if pieces.count == Self.piecesMax { pieces.removeFirst() }
+            pieces.append(Piece(file: range.file, start: start, bytes: bytes))
+            return bytes
+        }
+        if let piece { return piece[skipped..<(skipped + count)] }
+        let bytes = try fetch(range.file, position, count)
+        guard bytes.count == count else {
+            throw DiskError(.truncated, "inode \(range.file)", "fewer bytes than asked for")
+        }
+        return bytes[...]
     }
 
     /// The appliance's kernel has put the bytes together; from where, it does not say.

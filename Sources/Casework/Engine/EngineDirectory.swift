@@ -1,17 +1,14 @@
+internal import EngineProtocol
 internal import Linux
 
 /// The one directory of an engine: its name is chosen by the front, so that either can remove it.
 enum EngineDirectory {
-    /// Sockets of libguestfs are up to 31 bytes below ours of 26, and Unix sockets end at 107.
-    private static let parentBytesMax = 50
+    /// Sockets of libguestfs are up to 31 bytes below the worker's directory, which is 2 below ours of
+    /// 26, and Unix sockets end at 107.
+    private static let parentBytesMax = 48
 
     /// A path that nobody has, below TMPDIR where that is short and plain enough, else below /tmp.
-    static func newPath() -> String {
-        let random = UInt64.random(in: .min ... .max)
-        let digits = String(random, radix: 16)
-        return "\(parent)/glovebox-"
-            + String(repeating: "0", count: 16 - digits.count) + digits
-    }
+    static func newPath() -> String { EngineRemains.newPath(beneath: parent) }
 
     private static var parent: String {
         guard let chosen = OwnProcess.variable("TMPDIR"), isPlain(chosen),

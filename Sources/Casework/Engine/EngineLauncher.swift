@@ -18,6 +18,8 @@ package struct EngineProcesses: Sendable {
     package let sockets: [String]
     /// The private directory that the worker and the appliance may fill.
     package let directory: String
+    /// What a user ought to know, a sentence each.
+    package let warnings: [String]
     /// What has to be kept so that all of it lives.
     package let owner: any Sendable
 
@@ -25,11 +27,13 @@ package struct EngineProcesses: Sendable {
         channel: Channel,
         sockets: [String],
         directory: String,
+        warnings: [String] = [],
         owner: any Sendable
     ) {
         self.channel = channel
         self.sockets = sockets
         self.directory = directory
+        self.warnings = warnings
         self.owner = owner
     }
 }

@@ -15,7 +15,7 @@ package final class EngineSession: Sendable {
     package struct Options: Sendable {
         /// The path of `glovebox-engine`, where it is not the one that belongs to this program.
         package var program: String?
-        /// How long starting may take, in seconds.
+        /// How long starting may take, in seconds; one more for each disk.
         package var startSeconds: Double
 
         /// Creates options.
@@ -44,7 +44,7 @@ package final class EngineSession: Sendable {
         serving disks: [AttachedDisk],
         options: Options = Options()
     ) throws(GloveboxError) {
-        let end = deadline(inSeconds: options.startSeconds)
+        let end = deadline(inSeconds: options.startSeconds + Double(disks.count))
         let formats = try Self.formats(of: disks)
         let directory = EngineDirectory.newPath()
         let program = try EngineProgram.find(options.program)

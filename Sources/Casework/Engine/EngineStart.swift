@@ -28,7 +28,8 @@ private struct SessionLauncher: EngineLauncher {
         return EngineProcesses(
             channel: try session.startWorker(),
             sockets: session.exports.map(\.socket),
-            directory: session.directory,
+            directory: EngineRemains.workerDirectory(in: session.directory),
+            warnings: session.warnings,
             owner: session
         )
     }

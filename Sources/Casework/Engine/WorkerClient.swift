@@ -66,8 +66,15 @@ final class WorkerClient: Sendable {
         try ask(.volumes) { if case .volumes(let volumes) = $0 { volumes } else { nil } }
     }
 
-    func unlock(disk: String, volume: String, key: [UInt8]) throws(WorkerFailure) {
-        try ask(.unlock(disk: disk, volume: volume, key: key)) { $0 == .done ? () : nil }
+    func unlock(
+        disk: String,
+        volume: String,
+        key: [UInt8],
+        keep: Bool
+    ) throws(WorkerFailure) {
+        try ask(.unlock(disk: disk, volume: volume, key: key, keep: keep)) {
+            $0 == .done ? () : nil
+        }
     }
 
     func open(disk: String, volume: String, replay: Bool) throws(WorkerFailure) -> WorkerMount {

@@ -14,11 +14,12 @@ final class DirectoryExtraction {
     private var progress: ProgressGate
     private var readers: [Int: ContentReader] = [:]
     /// Directories that were made, in that order.
-    private var made: [PlannedItem] = []
-    private var links: [PlannedItem] = []
-    /// Paths of files that were written and may get further names.
+    private var made = HeldItems()
+    private var links = HeldItems()
+    /// Paths of files of one root that were written and may get further names: no more than the
+    /// planner remembers.
     private var linkable: Set<[UInt8]> = []
-    private var linkableBytes = 0
+    private var linkableRoot = 0
     private var heldBytes = 0
 
     init(
@@ -43,8 +44,11 @@ final class DirectoryExtraction {
         }
         var planner = ExtractionPlanner(extraction, cancellation) { self.write($0, target) }
         planner.run()
-        for link in links where goesOn { makeLink(link, target) }
-        for directory in made.reversed() { finishDirectory(directory, target) }
+        links.forEach { link in
+            if goesOn { makeLink(link, target) }
+            return goesOn
+        }
+        made.forEachReversed { finishDirectory($0, target) }
         if report.ending == .finished, cancellation.isSet { report.ending = .cancelled }
         if report.ending == .finished, planner.reachedLimit { report.ending = .limited }
         progress.finish()
@@ -76,8 +80,8 @@ final class DirectoryExtraction {
         return reader
     }
 
-    private func hold(_ item: PlannedItem, _ list: inout [PlannedItem]) {
-        heldBytes += item.path.count + item.target.count + MemoryLayout<PlannedItem>.size + 64
+    private func hold(_ item: PlannedItem, _ list: inout HeldItems) {
+        heldBytes += HeldItems.byteCount(of: item)
         guard heldBytes <= extraction.options.heldBytesMax else {
             report.ending = .failed(.tooManyHeld)
             return
@@ -107,7 +111,7 @@ extension DirectoryExtraction {
     }
 
     private func makeHardLink(_ item: PlannedItem, _ target: TargetDirectory) {
-        guard let first = item.linkTo, linkable.contains(first) else {
+        guard let first = item.linkTo, item.root == linkableRoot, linkable.contains(first) else {
             // The first name could not be written here, so this one becomes a file of its own.
             var own = item
             let window = min(item.inode.size, ExtentWindows.firstLength)
@@ -123,6 +127,14 @@ extension DirectoryExtraction {
             report.files += 1
             done(item)
         }
+    }
+
+    private func remember(_ item: PlannedItem) {
+        if item.root != linkableRoot {
+            linkable.removeAll()
+            linkableRoot = item.root
+        }
+        linkable.insert(item.path)
     }
 
     private func makeLink(_ item: PlannedItem, _ target: TargetDirectory) {
@@ -160,10 +172,7 @@ extension DirectoryExtraction {
                 if unnamed != nil { try parent.makeHardLink(name, to: file) }
                 try file.close()
                 report.files += 1
-                if item.inode.linkCount > 1, linkableBytes <= ExtractionPlanner.linkedBytesMax {
-                    linkable.insert(item.path)
-                    linkableBytes += item.path.count
-                }
+                if item.isRemembered { remember(item) }
                 done(item, bytes: written)
             } catch {
                 if unnamed == nil { try? parent.removeFile(name) }

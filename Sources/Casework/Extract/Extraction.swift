@@ -60,7 +60,7 @@ package struct Extraction: Sendable {
         package var maximumDepth = 4_096
         /// Directories and symbolic links, which a directory finishes at the end, may take this much
         /// memory until then.
-        package var heldBytesMax = 192 << 20
+        package var heldBytesMax = 144 << 20
         /// Whether files get their owners; into a directory this needs root.
         package var keepsOwners = false
         /// Whether permissions and times are restored in a directory.

@@ -5,11 +5,13 @@ struct PlannedItem: Sendable {
     /// Which root it belongs to.
     let root: Int
     /// Its path in the destination.
-    let path: [UInt8]
+    private(set) var path: [UInt8]
     /// What the guest says of it.
     let inode: Inode
     /// The path in the destination of the same file, where this is another name of it.
     var linkTo: [UInt8]?
+    /// Whether further names of the file will lead here.
+    private(set) var isRemembered = false
     /// Of a symbolic link, its target.
     var target: [UInt8] = []
     /// Items of one run stand side by side in one directory and may change places.
@@ -22,6 +24,13 @@ struct PlannedItem: Sendable {
         self.path = path
         self.inode = inode
         self.run = run
+    }
+
+    /// Marks it as the one that further names lead to; its path then takes no more than its bytes,
+    /// since the walk's own has room to grow.
+    mutating func remember() {
+        path = path.map(\.self)
+        isRemembered = true
     }
 
     /// Of a small file, all extents; of a longer one, those of the first window.
@@ -89,8 +98,10 @@ struct ExtractionPlanner {
 
     /// Files with several names that are remembered; names past it become files of their own.
     private static let linkedMax = 500_000
-    /// How long their paths may be together, in bytes.
-    static let linkedBytesMax = 64 << 20
+    /// What their paths may take together, in bytes.
+    private static let linkedBytesMax = 64 << 20
+    /// What each takes besides: the array, and its places in two tables.
+    private static let linkedOverhead = 64
 
     /// Plans for a sink; `deliver` returns false to end the walk.
     init(
@@ -262,11 +273,13 @@ extension ExtractionPlanner {
             item.extents = ExtentWindows.read(fileSystem, item.inode.number, 0..<window)
         }
         guard isWithinBytes(item) else { return skip(item, .bytesLimit) }
+        let bytes = item.path.count + Self.linkedOverhead
         if item.inode.linkCount > 1, linked.count < Self.linkedMax,
-            linkedBytes + item.path.count <= Self.linkedBytesMax
+            linkedBytes + bytes <= Self.linkedBytesMax
         {
+            item.remember()
             linked[item.inode.number] = item.path
-            linkedBytes += item.path.count
+            linkedBytes += bytes
         }
         batch.items.append(item)
     }
@@ -320,26 +333,38 @@ extension [PlannedItem] {
 }
 
 /// Where the content of files stands on the volume of the first one, in the order of the files.
+///
+/// Empty where the first one has none: a disk with nothing but empty files costs nothing here.
 struct UpcomingPlaces: Sequence, IteratorProtocol {
     private let items: ArraySlice<PlannedItem>
     private var index: Int
     private var extents: ArraySlice<FileExtent> = []
+    private var hasFound = false
+
+    /// How many files are looked at: what is read at once has no more.
+    private static let itemsMax = 512
 
     init(_ items: ArraySlice<PlannedItem>) {
-        self.items = items
+        self.items = items.prefix(Self.itemsMax)
         index = items.startIndex
     }
 
     mutating func next() -> (offset: UInt64, length: UInt64)? {
         while true {
             while let extent = extents.popFirst() {
-                if let place = extent.placeOnVolume { return place }
+                if let place = extent.placeOnVolume {
+                    hasFound = true
+                    return place
+                }
             }
-            guard index < items.endIndex, items[index].root == items[items.startIndex].root else {
-                return nil
-            }
+            guard index < items.endIndex, index == items.startIndex || hasFound,
+                items[index].root == items[items.startIndex].root
+            else { return nil }
             index += 1
-            if let place = items[index - 1].contiguous { return place }
+            if let place = items[index - 1].contiguous {
+                hasFound = true
+                return place
+            }
             extents = items[index - 1].extents[...]
         }
     }

@@ -19,6 +19,8 @@ public final class Volume: Sendable {
     private let openedNatively = Memo<any FileSystem>()
     private let probed = Memo<[VolumeSignature]>()
     private let known: [VolumeSignature]?
+    /// The volumes that it lies on, where it lies within others.
+    package let parts: [String]
 
     package init(
         name: GuestPath.VolumeName,
@@ -34,6 +36,7 @@ public final class Volume: Sendable {
         self.opening = opening
         self.isInner = false
         self.known = nil
+        self.parts = []
     }
 
     /// A volume that the engine has found within others.
@@ -44,6 +47,7 @@ public final class Volume: Sendable {
         self.journal = .replay
         self.opening = VolumeOpening(choice: .guestfs, engine: engine)
         self.isInner = true
+        self.parts = found.parts
         let isContainer = [Self.encryptedType, "LVM2_member", "linux_raid_member"]
             .contains(found.type)
         let signature = VolumeSignature(
@@ -109,8 +113,10 @@ public final class Volume: Sendable {
 
     /// Whether `type` is a file system, and no container, encryption or swap space.
     package static func isFileSystem(_ type: String) -> Bool {
-        ![encryptedType, "LVM2_member", "linux_raid_member", "swap", "swsuspend", "BitLocker"]
-            .contains(type)
+        ![
+            encryptedType, "LVM2_member", "linux_raid_member", WorkerVolume.partitionTable, "swap",
+            "swsuspend", "BitLocker",
+        ].contains(type)
     }
 
     /// Types that no Linux guest has its root on.

@@ -76,7 +76,10 @@ public struct PartitionTable: Sendable, Equatable {
         guard isListed || record?.isPlausible == true else { return PartitionTable(kind: .none) }
         do throws(DiskError) {
             let signatures = try VolumeSignature.probe(disk)
-            guard signatures.isEmpty else { return PartitionTable(kind: .none) }
+            // The boot sector of a damaged file system ends in 55 AA as that of a sound one.
+            guard signatures.isEmpty, isListed || SignatureRemains.types(on: disk).isEmpty else {
+                return PartitionTable(kind: .none)
+            }
         } catch {
             table.problems.append(error)
         }

@@ -17,6 +17,13 @@ struct ApplianceShell: CheckShell {
     init(_ volume: CheckVolume, in appliance: any CheckPlace) throws(CheckShellError) {
         self.appliance = appliance
         self.longSeconds = 900 + Int(clamping: volume.byteCount >> 30) * 30
+        if let inner = volume.inner {
+            device = try appliance.device(ofInner: inner, on: volume.disk)
+            guard Self.isPlainInner(device) else {
+                throw CheckShellError("the volume's name is none that LVM gives")
+            }
+            return
+        }
         let said = try appliance.run(
             Self.finding(volume, on: appliance.device(volume.disk)),
             seconds: Self.shortSeconds
@@ -32,6 +39,20 @@ struct ApplianceShell: CheckShell {
             throw CheckShellError("the appliance has no device for the volume")
         }
         self.device = device
+    }
+
+    /// Whether nothing in a path means something to a shell: LVM's names, lvm(8), have letters,
+    /// digits and `+_.-`.
+    private static func isPlainInner(_ device: String) -> Bool {
+        let names = device.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        return device.hasPrefix("/dev/")
+            && names.allSatisfy { !["", ".", ".."].contains($0) }
+            && device.utf8.allSatisfy { byte in
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                    || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || "/+_.-".utf8.contains(byte)
+            }
     }
 
     /// The kernel's own partition where it lies exactly there, otherwise a loop device: which bytes

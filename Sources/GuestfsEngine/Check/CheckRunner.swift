@@ -4,9 +4,17 @@ package import Checkers
 package protocol CheckPlace: AnyObject {
     /// The path in the appliance of the disk with this number.
     func device(_ disk: Int) -> String
+    /// The path of a volume that lies within others, `vg/root`, of the disk with this number.
+    func device(ofInner name: String, on disk: Int) throws(CheckShellError) -> String
     /// Runs a script with the appliance's shell and gives what it wrote; ends the whole appliance
     /// where that takes longer than `seconds`.
     func run(_ script: String, seconds: Int) throws(CheckShellError) -> [UInt8]
+}
+
+extension CheckPlace {
+    package func device(ofInner name: String, on disk: Int) throws(CheckShellError) -> String {
+        throw CheckShellError("no volumes within others are seen here")
+    }
 }
 
 /// Checks volumes in an appliance, and rehearses repairs in another one.
@@ -32,6 +40,10 @@ package final class CheckRunner: VolumeChecking {
         defer { running = nil }
         var reports: [CheckReport] = []
         for volume in volumes {
+            if let whole = Self.report(on: volume, among: reports, of: volumes) {
+                reports.append(whole)
+                continue
+            }
             progress("checking \(volume.name)")
             reports.append(check(volume))
         }
@@ -43,6 +55,31 @@ package final class CheckRunner: VolumeChecking {
             reports[index].rehearsal = rehearsal(of: volumes[index])
         }
         return reports
+    }
+
+    /// The report on a volume that is a part of a file system over several, where that has a verdict
+    /// already.
+    private static func report(
+        on volume: CheckVolume,
+        among reports: [CheckReport],
+        of volumes: [CheckVolume]
+    ) -> CheckReport? {
+        let whole = zip(volumes, reports).first { other, report in
+            guard !volume.uuid.isEmpty, other.uuid == volume.uuid, other.type == volume.type,
+                report.deviceCount > 1
+            else { return false }
+            return [.clean, .cleanAfterReplay, .damaged].contains(report.verdict)
+        }
+        guard let (other, report) = whole else { return nil }
+        return CheckReport(
+            volume: volume.name,
+            type: volume.type,
+            verdict: .notCheckable,
+            reason: "It is a part of the file system that was checked as \(other.name).",
+            isCheckable: false,
+            checkedAs: [other.name],
+            deviceCount: report.deviceCount
+        )
     }
 
     /// A volume that takes the appliance down with it does not take the other volumes' answers.

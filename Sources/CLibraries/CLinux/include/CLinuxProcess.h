@@ -55,6 +55,9 @@ int glovebox_set_death_signal(int signal);
 int glovebox_set_no_new_privileges(void);
 int glovebox_set_child_subreaper(void);
 
+/// unshare(2) CLONE_NEWNET: a network of its own, in which there is nothing.
+int glovebox_leave_network(void);
+
 /// Lets a signal pass unnoticed, also in what is exec'ed from here.
 int glovebox_ignore_signal(int signal);
 
@@ -63,6 +66,9 @@ int glovebox_set_limit(int resource, uint64_t value);
 
 /// A stream socket that listens at `path`.
 int glovebox_listen(const char *path);
+
+/// flock(2) LOCK_EX without waiting.
+int glovebox_lock_alone(int descriptor);
 
 /// The ABI of the kernel's Landlock, or -1 where it has none.
 int glovebox_landlock_version(void);
