@@ -335,6 +335,7 @@ LIES = {
     "a byte order mark": (after("bagit.txt", lambda text: b"\xef\xbb\xbf" + text), "information", "declaration of BagIt 1.0"),
     "another oxum": (after("bag-info.txt", lambda text: re.sub(rb"Oxum: \d+", b"Oxum: 17", text)), "information", "Payload-Oxum is 17"),
     "an oxum with zeros": (after("bag-info.txt", lambda text: re.sub(rb"Oxum: ", b"Oxum: 0", text)), "information", "not Payload-Oxum"),
+    "a ticket without an approval": (after("bag-info.txt", lambda text: re.sub(rb"External.*\n", b"", text)), "information", "External-Identifier has to be there"),
     "a label more": (after("bag-info.txt", lambda text: text + b"Contact-Name: x\n"), "information", "does not belong here"),
     "a folded line": (after("bag-info.txt", lambda text: text.replace(b"\n", b"\n x\n", 1)), "information", "not Bagging-Date"),
     "the name of another bag": (lambda bag: setattr(bag, "name", "other"), "information", "calls the bag other, the tar case-17"),

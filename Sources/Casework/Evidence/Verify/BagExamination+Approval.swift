@@ -124,10 +124,7 @@ extension BagExamination {
         guard event.requester == requester, event.approver == approver else {
             throw .fault(.line(.custody, 1), "it names other signers than the signatures have")
         }
-        guard
-            ticket == GuestName.escaped(Array(approval.ticket.utf8))
-                || ticket == ascii(approval.ticket)
-        else {
+        guard ticket == ascii(approval.ticket) else {
             throw .fault(.file(.information), "External-Identifier is not the approval's ticket")
         }
     }

@@ -90,7 +90,7 @@ struct BagExamination {
         guard (information.ticket != nil) == has(.approval) else {
             throw .fault(
                 .file(.information),
-                "External-Identifier stands there without an approval, or lacks"
+                "External-Identifier has to be there where an approval is, and only there"
             )
         }
         self.information = information

@@ -112,8 +112,8 @@ extension OpenedBag {
 }
 
 extension OpenedBag {
-    /// More names than a bag can have need not be read to know that one is unknown.
-    private static let namesMax = 2 * BagFile.allCases.count
+    /// More names than these need not be read to know that one is unknown.
+    private static let namesMax = 4_096
 
     private static func directory(
         _ top: FileDescriptor,
