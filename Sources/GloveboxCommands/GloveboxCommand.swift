@@ -12,7 +12,7 @@ package struct GloveboxCommand: ParsableCommand {
             A path in the guest is /path (the guest's own tree, as its fstab mounts it) or \
             DISK:VOLUME:/path, such as disk:p1:/etc/fstab or disk.local::/note.
 
-            Exit codes: 0 done · 1 found something (fsck) · 2 usage · 3 refused · 4 no such \
+            Exit codes: 0 done · 1 found something (fsck, verify) · 2 usage · 3 refused · 4 no such \
             instance, volume or path · 5 damaged, unsupported, or only partly read · 6 in use or in the wrong state · \
             70 a bug · 130 interrupted, cleaned up.
             """,
@@ -20,7 +20,7 @@ package struct GloveboxCommand: ParsableCommand {
         subcommands: [
             DisksCommand.self, ListCommand.self, StatCommand.self, CatCommand.self,
             FindCommand.self, UsageCommand.self, ExtractCommand.self, FsckCommand.self,
-            ApproveCommand.self,
+            ApproveCommand.self, VerifyCommand.self,
         ]
     )
 

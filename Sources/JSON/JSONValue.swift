@@ -59,6 +59,9 @@ package struct JSONMembers {
         return members.remove(at: index).value
     }
 
+    /// Whether there is one of that name that was not asked for yet.
+    package func contains(_ name: String) -> Bool { members.contains { $0.name == name } }
+
     /// The text of that name.
     package mutating func string(_ name: String) throws(JSONError) -> String {
         guard case .string(let text) = try value(name) else { throw wrong(name, "a text") }

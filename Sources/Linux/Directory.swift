@@ -3,18 +3,27 @@ internal import Glibc
 /// The names in a directory, without `.` and `..`, in no particular order.
 ///
 /// Names that are not UTF-8 are given as ``CommandLineBytes`` carries them.
-package func directoryNames(_ path: String) throws(SystemError) -> [String] {
+///
+/// No more than `limit` of them are read.
+package func directoryNames(
+    _ path: String,
+    limit: Int = .max
+) throws(SystemError) -> [String] {
     guard let stream = unsafe opendir(CommandLineBytes.terminated(path)) else {
         throw .last("opendir", path)
     }
-    return unsafe try namesAndClose(stream, path).map { CommandLineBytes.encode($0) }
+    return unsafe try namesAndClose(stream, path, limit: limit).map { CommandLineBytes.encode($0) }
 }
 
 /// The names that an open directory still has to give, without `.` and `..`; closes it.
-func namesAndClose(_ stream: OpaquePointer, _ path: String) throws(SystemError) -> [[UInt8]] {
+func namesAndClose(
+    _ stream: OpaquePointer,
+    _ path: String,
+    limit: Int = .max
+) throws(SystemError) -> [[UInt8]] {
     defer { _ = unsafe closedir(stream) }
     var names: [[UInt8]] = []
-    while true {
+    while names.count < limit {
         errno = 0
         guard let entry = unsafe readdir(stream) else {
             guard errno == 0 else { throw .last("readdir", path) }
@@ -24,6 +33,18 @@ func namesAndClose(_ stream: OpaquePointer, _ path: String) throws(SystemError) 
             unsafe Array(bytes.prefix { $0 != 0 })
         }
         if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
+    }
+    return names
+}
+
+extension FileDescriptor {
+    /// The names in this directory, whatever it is called by now; no more than `limit` of them.
+    package func names(limit: Int) throws(SystemError) -> [String] {
+        do throws(SystemError) {
+            return try directoryNames("/proc/self/fd/\(number)", limit: limit)
+        } catch {
+            throw SystemError(call: error.call, path: path, errno: error.errno)
+        }
     }
 }
 

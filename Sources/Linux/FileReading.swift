@@ -44,6 +44,16 @@ extension FileDescriptor {
         return done
     }
 
+    /// Fills `buffer` with the bytes at `offset`; returns how many there were before the file's end.
+    package func read(
+        into buffer: inout [UInt8],
+        at offset: UInt64
+    ) throws(SystemError) -> Int {
+        var span = buffer.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try read(into: &raw, at: offset)
+    }
+
     private func readOnce(
         into bytes: UnsafeMutableRawBufferPointer,
         at offset: UInt64
