@@ -414,6 +414,14 @@ def test_scopes_are_held_against_each_record(tmp_path, good, keys):
         bag.document["scope"], bag.paths = scope, paths
         path = bag_maker.write_tar(tmp_path / "b.tar", bag.seal())
         assert verify(path, keys).code == 0, scope
+    # Where a record says where in its volume it lies, a pattern of volumes can cover a bare path.
+    for where, check in [("/inside", None), ("/elsewhere", "scope")]:
+        bag = good.copy()
+        bag.document["scope"], bag.paths = ["disk:p1:/inside"], ["/home"]
+        for one in bag.records:
+            one["volume_path"] = where
+        path = bag_maker.write_tar(tmp_path / "b.tar", bag.seal())
+        assert verify(path, keys).code == (1 if check else 0), where
     for scope, paths in [(["/home"], ["disk:p1:/home"]), (["disk:p1:/home"], ["/home"])]:
         bag = good.copy()
         bag.document["scope"], bag.paths = scope, paths
