@@ -682,15 +682,16 @@ def peak_of(*arguments):
 
 
 @pytest.mark.needs_root
-def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
-    peaks = []
+def test_a_bag_takes_no_memory_for_its_records(tmp_path):
+    """Beyond what the archive alone takes there are buffers, whatever the number of files."""
     for files in (10_000, 40_000):
         disk = many(tmp_path, files, 1)
-        bag = tmp_path / f"A{files}.tar"
-        peaks.append(peak_of("extract", "--format", "raw", disk, "/", "--to", bag))
-        bag.unlink()
+        peaks = []
+        for option, name in {"--to-tar": "plain.tar", "--to": "A.tar"}.items():
+            peaks.append(peak_of("extract", "--format", "raw", disk, "/", option, tmp_path / name))
+            (tmp_path / name).unlink()
         disk.unlink()
-    assert peaks[1] < peaks[0] + (8 << 20) and peaks[1] < 150 << 20, peaks
+        assert peaks[1] < peaks[0] + (40 << 20) and peaks[1] < 150 << 20, (files, peaks)
 
 
 @pytest.mark.soak
