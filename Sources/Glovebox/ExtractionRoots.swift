@@ -75,7 +75,8 @@ private struct Place {
                     volume: mount.volume,
                     fileSystem: mount.fileSystem,
                     inode: mount.fileSystem.rootInode,
-                    path: GuestPath.joined(mount.point)
+                    path: GuestPath.joined(mount.point),
+                    volumePath: mount.pathInVolume(GuestPath.joined(mount.point))
                 )
             )
         }
@@ -92,7 +93,8 @@ private struct Place {
                     name: [UInt8](name),
                     hidden: Set(hidden),
                     layers: try instance.disk(top.volume.disk).image.hostFiles,
-                    volume: top.volume.description
+                    volume: top.volume.description,
+                    volumePath: volume == nil ? top.volumePath : nil
                 )
             )
         }

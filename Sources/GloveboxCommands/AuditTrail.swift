@@ -43,6 +43,7 @@ struct AuditTrail {
             approval: instance.approval?.id,
             reason: instance.reason
         )
+        if isRequired { try refuseElsewhere() }
         do throws(GloveboxError) {
             return try log().append(.read(reading), durably: isRequired)
         } catch {
@@ -56,6 +57,16 @@ struct AuditTrail {
             Message.warn("\(error)")
             return nil
         }
+    }
+
+    /// Root has one log of what it reads of instances; to choose another would be to leave it out.
+    private func refuseElsewhere() throws(GloveboxError) {
+        guard stateDirectory != nil, OwnProcess.effectiveUserID == 0 else { return }
+        throw GloveboxError(
+            .refused,
+            "What root reads of an instance is recorded in the log of this installation.",
+            advice: "Leave --state-dir out: it is for loose images, and for other users."
+        )
     }
 
     /// Records that the evidence bag at `path` is complete, with the digest of its tag manifest.

@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+import approvals
 import support
 from support import DAMAGED, DONE, GLOVEBOX, MISSING, REFUSED, USAGE, ok, run, tool
 
@@ -183,51 +184,53 @@ def test_a_loose_image_is_read_with_one_warning(how, image, tmp_path):
     assert not target.exists()
 
 
-NOVA = """
-mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/nova/instances "$STATE" &&
-cp -a "$INSTANCES"/. /var/lib/nova/instances && exec "$@"
-"""
+@pytest.fixture
+def host(tmp_path):
+    """A compute node; its audit log is where its program is installed."""
+    return approvals.Host(tmp_path / "host")
 
 
-def on_compute_node(cloud, state, *command):
-    """Runs a command where the instances lie as Nova has them; no other process sees that."""
-    state.mkdir(mode=0o700, exist_ok=True)
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", NOVA, "sh", *map(os.fspath, command)],
-        stdin=subprocess.DEVNULL, capture_output=True,
-        env={**os.environ, "INSTANCES": cloud.parent, "STATE": state},
-    )
-    return support.Result(command, done.returncode, done.stdout, done.stderr)
+def state_of(host):
+    return host.prefix / "var/lib/glovebox"
 
 
 @pytest.mark.needs_root
 @pytest.mark.parametrize("how", SPOILT)
-def test_nothing_of_an_instance_is_shown_that_is_not_recorded(how, cloud, tmp_path):
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    spoilt(state, how, tmp_path / "elsewhere")
-    target = f"/var/lib/nova/instances/{support.INSTANCE}"
-    for command, path in [("cat", "/etc/fstab"), ("disks", None), ("ls", "/")]:
-        arguments = [GLOVEBOX, command, "--state-dir", state, target, *[path] * bool(path)]
-        result = on_compute_node(cloud, state, *arguments)
+def test_nothing_of_an_instance_is_shown_that_is_not_recorded(how, host, tmp_path):
+    paper = host.approve(tmp_path / "case.json")
+    state_of(host).mkdir(parents=True, mode=0o700)
+    spoilt(state_of(host), how, tmp_path / "elsewhere")
+    for command, *path in [("cat", "/etc/fstab"), ("disks",), ("ls", "/")]:
+        result = host.run(command, "--approval", paper, host.instance, *path)
         assert (result.code, result.out) == (REFUSED, b""), str(result)
         assert b"audit log" in result.err and b"recorded first" in result.err
 
 
 @pytest.mark.needs_root
-def test_the_line_of_an_instance_is_on_the_disk_before_it_is_read(cloud, tmp_path):
-    target = f"/var/lib/nova/instances/{support.INSTANCE}"
-    state, trace = tmp_path / "state", tmp_path / "trace"
-    result = on_compute_node(
-        cloud, state, "strace", "-o", trace, "-e", "trace=pwrite64,fsync,write,writev",
-        GLOVEBOX, "cat", "--state-dir", state, "--allow-backing", cloud.parent / "_base", target,
-        "/etc/fstab",
+def test_root_does_not_record_elsewhere_what_it_reads_of_an_instance(host, tmp_path):
+    paper = host.approve(tmp_path / "case.json")
+    result = host.run("cat", "--approval", paper, "--state-dir", tmp_path / "other", host.instance,
+                      "/etc/fstab")
+    assert (result.code, result.out) == (REFUSED, b""), str(result)
+    assert b"--state-dir" in result.err and not (tmp_path / "other").exists()
+    assert host.ok("cat", "--state-dir", tmp_path / "other", host.loose, "/etc/fstab").out
+
+
+@pytest.mark.needs_root
+def test_the_line_of_an_instance_is_on_the_disk_before_it_is_read(host, tmp_path):
+    paper, trace = host.approve(tmp_path / "case.json"), tmp_path / "trace"
+    done = subprocess.run(
+        ["strace", "-o", trace, "-e", "trace=pwrite64,fsync,write,writev", host.program, "cat",
+         "--approval", paper, host.instance, "/etc/fstab"], capture_output=True, check=True,
     )
-    assert result.code == DONE and result.out, str(result)
-    record = written(state)[0]
-    assert (record["instance"], record["target"]) == (support.INSTANCE, target)
-    calls = [line.split("(")[0] for line in trace.read_text().splitlines() if "(" in line]
-    assert calls[:3] == ["pwrite64", "fsync", "fsync"], calls
+    assert done.stdout
+    record = written(state_of(host))[0]
+    assert (record["instance"], record["target"]) == (support.INSTANCE, str(host.instance))
+    assert record["approval"] == json.loads(paper.read_text())["id"]
+    calls = [line for line in trace.read_text().splitlines() if "(" in line]
+    first = next(n for n, line in enumerate(calls) if line.startswith("pwrite64") and '"seq' in line)
+    assert [line.split("(")[0] for line in calls[first:first + 3]] == ["pwrite64", "fsync", "fsync"]
+    assert not any(line.startswith("write(1,") for line in calls[:first + 3])
 
 
 @pytest.mark.needs_root

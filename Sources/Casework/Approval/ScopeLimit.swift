@@ -14,10 +14,7 @@ package struct ScopeLimit: Sendable {
         guard isOfGuestTree else {
             return scope.covers(volume: mount.volume, path: path, guestPath: nil)
         }
-        let below = GuestPath.components(of: path).dropFirst(mount.point.count)
-        // Of a subvolume it is not known where in the volume it lies.
-        let inVolume =
-            mount.fileSystem is SubtreeFileSystem ? nil : GuestPath.joined(Array(below))
+        let inVolume = mount.pathInVolume(path)
         return scope.covers(volume: mount.volume, path: inVolume, guestPath: path)
     }
 

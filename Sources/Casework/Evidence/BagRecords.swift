@@ -37,9 +37,12 @@ final class BagRecords: ArchiveObserver, @unchecked Sendable {
 
     func add(_ record: ArchiveRecord) throws(SystemError) {
         let root = record.item.root
-        let path = extraction.guestPath(record.item.path, root: root)
-        let volume = extraction.roots[root].volume
-        FileRecord.write(record, guestPath: path, volume: volume, to: &json)
+        let place = FileRecord.Place(
+            guestPath: extraction.guestPath(record.item.path, root: root),
+            volume: extraction.roots[root].volume,
+            volumePath: extraction.volumePath(record.item.path, root: root)
+        )
+        FileRecord.write(record, at: place, to: &json)
         try output.write(json.bytes)
         json.removeAll()
         count += 1

@@ -4,19 +4,24 @@ internal import JSON
 
 /// A line of `files.jsonl` (docs/evidence.md).
 enum FileRecord {
-    /// Appends the line of an entry; `guestPath` and `volume` are those of its root.
-    static func write(
-        _ record: ArchiveRecord,
-        guestPath: [UInt8],
-        volume: String,
-        to json: inout JSONText
-    ) {
+    /// Where an entry was in the guest.
+    struct Place {
+        let guestPath: [UInt8]
+        let volume: String
+        let volumePath: [UInt8]?
+    }
+
+    /// Appends the line of an entry.
+    static func write(_ record: ArchiveRecord, at place: Place, to json: inout JSONText) {
         let item = record.item
         let inode = item.inode
         json.object { json in
             json.member("path", base64: "path_base64", item.path)
-            json.member("guest_path", base64: "guest_path_base64", guestPath)
-            json.member("volume", base64: "volume_base64", host: volume)
+            json.member("guest_path", base64: "guest_path_base64", place.guestPath)
+            json.member("volume", base64: "volume_base64", host: place.volume)
+            if let path = place.volumePath {
+                json.member("volume_path", base64: "volume_path_base64", path)
+            }
             // JSON's numbers are signed here; the top bit only marks inodes of subvolumes.
             json.member("inode", inode.number & UInt64(Int64.max))
             json.member("links", UInt64(inode.linkCount))

@@ -25,6 +25,9 @@ package struct Extraction: Sendable {
         package let layers: [FileDescriptor]
         /// The name of the volume that holds it, such as `disk:p1`, for records.
         package let volume: String
+        /// Its path within that volume, where ``guestPath`` is one of the guest's own tree and it is
+        /// known; nil otherwise.
+        package let volumePath: [UInt8]?
 
         /// Names what is taken out and where it goes.
         package init(
@@ -34,7 +37,8 @@ package struct Extraction: Sendable {
             name: [UInt8],
             hidden: Set<UInt64> = [],
             layers: [FileDescriptor] = [],
-            volume: String = ""
+            volume: String = "",
+            volumePath: [UInt8]? = nil
         ) {
             self.fileSystem = fileSystem
             self.inode = inode
@@ -43,6 +47,7 @@ package struct Extraction: Sendable {
             self.hidden = hidden
             self.layers = layers
             self.volume = volume
+            self.volumePath = volumePath
         }
     }
 
@@ -122,12 +127,21 @@ package struct Extraction: Sendable {
 extension Extraction {
     /// The path of an item as the guest knows it, from its path in the destination.
     func guestPath(_ path: [UInt8], root: Int) -> [UInt8] {
-        let root = roots[root]
-        var rest = path[...]
-        if !root.name.isEmpty { rest = rest.dropFirst(root.name.count) }
+        roots[root].path(of: path, below: roots[root].guestPath)
+    }
+
+    /// The path of an item within its volume; nil where that of its root is not known.
+    func volumePath(_ path: [UInt8], root: Int) -> [UInt8]? {
+        roots[root].volumePath.map { roots[root].path(of: path, below: $0) }
+    }
+}
+
+extension Extraction.Root {
+    fileprivate func path(of item: [UInt8], below start: [UInt8]) -> [UInt8] {
+        var rest = item[...]
+        if !name.isEmpty { rest = rest.dropFirst(name.count) }
         rest = rest.drop { $0 == 0x2F }
-        if rest.isEmpty { return root.guestPath }
-        let slash: [UInt8] = root.guestPath.last == 0x2F ? [] : [0x2F]
-        return root.guestPath + slash + rest
+        if rest.isEmpty { return start }
+        return start + (start.last == 0x2F ? [] : [0x2F]) + rest
     }
 }

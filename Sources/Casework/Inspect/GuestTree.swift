@@ -11,12 +11,17 @@ public struct GuestFile: Sendable {
     /// The path that led here, symbolic links and `..` resolved, within the tree that was asked.
     public let path: [UInt8]
 
+    /// The same within the volume's own tree; nil where that is not known, as in a subvolume.
+    package let volumePath: [UInt8]?
+
     package init(
         volume: GuestPath.VolumeName,
         fileSystem: any FileSystem,
         inode: UInt64,
-        path: [UInt8]
+        path: [UInt8],
+        volumePath: [UInt8]? = nil
     ) {
+        self.volumePath = volumePath
         self.volume = volume
         self.fileSystem = fileSystem
         self.inode = inode
@@ -43,6 +48,13 @@ package struct GuestTree: Sendable {
             self.point = point
             self.volume = volume
             self.fileSystem = fileSystem
+        }
+
+        /// Where `path` of the tree, which lies on this mount, is within the volume; nil where that is
+        /// not known, since the mount shows a subvolume.
+        package func pathInVolume(_ path: [UInt8]) -> [UInt8]? {
+            guard !(fileSystem is SubtreeFileSystem) else { return nil }
+            return GuestPath.joined(Array(GuestPath.components(of: path).dropFirst(point.count)))
         }
     }
 
@@ -209,7 +221,8 @@ package struct GuestTree: Sendable {
             volume: position.mount.volume,
             fileSystem: position.mount.fileSystem,
             inode: position.inode,
-            path: GuestPath.joined(lookup.done)
+            path: GuestPath.joined(lookup.done),
+            volumePath: position.mount.pathInVolume(GuestPath.joined(lookup.done))
         )
     }
 
