@@ -103,3 +103,10 @@ def test_a_log_that_was_cut_after_the_bag_is_found_by_it(host, paper, tmp_path):
     finally:
         log.write_bytes(whole)
         os.chmod(log, 0o600)
+
+
+def test_what_is_mounted_beneath_goes_into_the_same_directory(host, paper, tmp_path):
+    out = tmp_path / "out"
+    host.ok("extract", "--approval", paper, host.instance, "/home/alice", "--to-dir", out)
+    assert (out / "home/alice/data/mounted").read_bytes() == b"mounted\n"
+    assert (out / "home/alice/docs/deep").read_bytes() == b"deep\n"

@@ -21,6 +21,8 @@ final class DirectoryExtraction {
     private var linkable: Set<[UInt8]> = []
     private var linkableRoot = 0
     private var heldBytes = 0
+    /// Roots before this one have the directories that they lie in.
+    private var rootsBegun = 0
 
     init(
         _ extraction: Extraction,
@@ -37,7 +39,6 @@ final class DirectoryExtraction {
         let target: TargetDirectory
         do throws(SystemError) {
             target = try TargetDirectory(path)
-            for root in extraction.roots { try target.makeParents(of: root.name) }
         } catch {
             report.ending = .failed(.system(error))
             return report
@@ -61,6 +62,7 @@ final class DirectoryExtraction {
     private func write(_ batch: PlannedBatch, _ target: TargetDirectory) -> Bool {
         for note in batch.notes { report.add(note) }
         for (index, item) in batch.items.enumerated() where goesOn {
+            guard makeParents(of: item.root, target) else { return false }
             switch item.inode.type {
             case .directory: makeDirectory(item, target)
             case .regular where item.linkTo != nil: makeHardLink(item, target)
@@ -71,6 +73,19 @@ final class DirectoryExtraction {
             }
         }
         return goesOn
+    }
+
+    /// Makes what a root lies in, once its first item comes: another root may bring these directories.
+    private func makeParents(of root: Int, _ target: TargetDirectory) -> Bool {
+        guard root >= rootsBegun else { return true }
+        do throws(SystemError) {
+            try target.makeParents(of: extraction.roots[root].name)
+        } catch {
+            report.ending = .failed(.system(error))
+            return false
+        }
+        rootsBegun = root + 1
+        return true
     }
 
     private func reader(_ item: PlannedItem) -> ContentReader {
