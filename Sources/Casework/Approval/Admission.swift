@@ -1,4 +1,5 @@
 package import Digests
+internal import DiskFormats
 internal import Linux
 
 /// That a target may be opened, for one purpose, and what of it.
@@ -76,12 +77,11 @@ package struct Admission: Sendable {
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         var offset: UInt64 = 0
         while true {
-            var span = buffer.mutableSpan
-            var bytes = unsafe span.mutableBytes
-            let count = try file.read(into: &bytes, at: offset)
-            hash.update(bytes.bytes.extracting(first: count))
+            let count = try file.read(into: &buffer, at: offset)
+            let span = buffer.span
+            hash.update(span.raw.extracting(first: count))
             offset += UInt64(count)
-            if count < bytes.byteCount { break }
+            if count < buffer.count { break }
         }
         guard offset == byteCount else {
             throw SystemError(call: "pread", path: file.path, errno: 5)

@@ -1,3 +1,4 @@
+internal import DiskFormats
 internal import JSON
 internal import Linux
 
@@ -63,7 +64,7 @@ package enum ApprovalSigning {
             do throws(SystemError) {
                 try file.descriptor.setPermissions(0o644)
                 let span = bytes.span
-                try file.descriptor.write(unsafe span.bytes, at: 0)
+                try file.descriptor.write(span.raw, at: 0)
             } catch {
                 file.discard()
                 throw error

@@ -69,9 +69,7 @@ final class BagRecords: ArchiveObserver, @unchecked Sendable {
         while done < remarks.byteCount {
             let count = Int(min(remarks.byteCount - done, 1 << 18))
             var piece = [UInt8](repeating: 0, count: count)
-            var bytes = piece.mutableSpan
-            var span = unsafe bytes.mutableBytes
-            guard try remarksFile.read(into: &span, at: done) == count else {
+            guard try remarksFile.read(into: &piece, at: done) == count else {
                 throw SystemError(call: "pread", path: remarksFile.path, errno: 5)
             }
             try output.write(piece)

@@ -1,3 +1,4 @@
+internal import DiskFormats
 internal import Linux
 
 /// A bag as one tar file, which has no name until it is complete.
@@ -34,7 +35,7 @@ final class BagTar: BagForm {
         try zeros(OuterTar.padding(after: byteCount))
         let header = header(.files, byteCount)
         let span = header.span
-        try output.write(unsafe span.bytes, at: 0)
+        try output.write(span.raw, at: 0)
     }
 
     func endRecords(_ byteCount: UInt64) throws(SystemError) {
