@@ -5,7 +5,6 @@ Every run of the program that needs the engine is a launch; so each test asks fo
 
 import fcntl
 import os
-import pathlib
 import pty
 import select
 import subprocess
@@ -19,7 +18,7 @@ from support import DAMAGED, DONE, ROOT, mounted, run
 
 LONG = 1800
 KEYS = ("open sesame", "of the group")
-ENGINE = pathlib.Path(support.GLOVEBOX).parent / "glovebox-engine"
+ENGINE = support.ENGINE
 
 pytestmark = [
     pytest.mark.needs_root,
