@@ -90,7 +90,7 @@ struct AuditCommand: ParsableCommand {
     }
 
     private func show(_ log: AuditLog) throws {
-        let start = try since.map(Self.time)
+        let start = try since.map { try Timestamp(argument: $0) }
         var output = StandardOutput()
         if !json { try output.write(AuditRow.heading) }
         // What comes before a line that is none is shown all the same.
@@ -103,16 +103,5 @@ struct AuditCommand: ParsableCommand {
         }
         try output.flush()
         try shown.get()
-    }
-
-    private static func time(_ text: String) throws(GloveboxError) -> Timestamp {
-        guard let time = Timestamp(iso8601: text) else {
-            throw GloveboxError(
-                .usage,
-                "\(text) is no time.",
-                advice: "Write 2026-01-31 or 2026-01-31T12:00:00Z (UTC)."
-            )
-        }
-        return time
     }
 }

@@ -22,8 +22,8 @@ struct FileFilter {
         var ranges: [ClosedRange<UInt64>] = []
         for size in sizes { ranges.append(try Self.range(size)) }
         self.sizes = ranges
-        self.newer = try newer.map(Self.time)
-        self.older = try older.map(Self.time)
+        self.newer = try newer.map { text throws(GloveboxError) in try Timestamp(argument: text) }
+        self.older = try older.map { text throws(GloveboxError) in try Timestamp(argument: text) }
     }
 
     /// Whether `found` meets the conditions; what cannot be read is always shown.
@@ -75,17 +75,6 @@ struct FileFilter {
         case "-": throw GloveboxError(.usage, "No file is smaller than 0 bytes.")
         default: return bytes...bytes
         }
-    }
-
-    private static func time(_ text: String) throws(GloveboxError) -> Timestamp {
-        guard let time = Timestamp(iso8601: text) else {
-            throw GloveboxError(
-                .usage,
-                "\(text) is no time.",
-                advice: "Write 2026-01-31 or 2026-01-31T12:00:00Z (UTC)."
-            )
-        }
-        return time
     }
 }
 

@@ -197,7 +197,7 @@ import Testing
         #expect(try Self.content(bag + "/data/approval.json.request.sig") == Array("one".utf8))
         #expect(try Self.content(bag + "/data/approval.json.approval.sig") == Array("two".utf8))
         let members = try run("tar", "-tf", scratch.path + "/A.tar").split(separator: "\n")
-        #expect(members.map(String.init) == BagMember.allCases.map { "A/\($0.rawValue)" })
+        #expect(members.map(String.init) == BagFile.allCases.map { "A/\($0.rawValue)" })
         let information = try Self.content(bag + "/bag-info.txt")
         #expect(
             String(decoding: information, as: UTF8.self)

@@ -4,20 +4,20 @@ internal import DiskFormats
 /// The files of a bag: of the large two what the manifest says of them, the others whole.
 struct BagContent {
     /// The files that are held whole, in the order in which they are written.
-    private(set) var small: [(member: BagMember, bytes: [UInt8])] = []
-    private var entries: [(member: BagMember, digest: Digest, byteCount: UInt64)]
+    private(set) var small: [(member: BagFile, bytes: [UInt8])] = []
+    private var entries: [(member: BagFile, digest: Digest, byteCount: UInt64)]
 
     init(
         _ archive: (digest: Digest, byteCount: UInt64),
         _ records: (digest: Digest, byteCount: UInt64)
     ) {
         entries = [
-            (.files, archive.digest, archive.byteCount),
+            (.archive, archive.digest, archive.byteCount),
             (.records, records.digest, records.byteCount),
         ]
     }
 
-    mutating func add(_ member: BagMember, _ bytes: [UInt8]) {
+    mutating func add(_ member: BagFile, _ bytes: [UInt8]) {
         small.append((member, bytes))
         entries.append((member, Digest(of: bytes), UInt64(bytes.count)))
     }
@@ -27,11 +27,11 @@ struct BagContent {
         entries.filter(\.member.isPayload).map { ($0.member.rawValue, $0.digest, $0.byteCount) }
     }
 
-    func bytes(of member: BagMember) -> [UInt8] {
+    func bytes(of member: BagFile) -> [UInt8] {
         small.first { $0.member == member }?.bytes ?? []
     }
 
-    func digest(of member: BagMember) -> Digest {
+    func digest(of member: BagFile) -> Digest {
         entries.first { $0.member == member }?.digest ?? .zero
     }
 
@@ -40,8 +40,8 @@ struct BagContent {
         add(.information, information(name: name, context, time))
         let declaration = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
         add(.declaration, Array(declaration.utf8))
-        add(.manifest, manifest(BagMember.allCases.filter(\.isPayload)))
-        add(.tagManifest, manifest(BagMember.tags))
+        add(.manifest, manifest(BagFile.allCases.filter(\.isPayload)))
+        add(.tagManifest, manifest(BagFile.tagged))
     }
 
     private func information(name: String, _ context: BagContext, _ time: Timestamp) -> [UInt8] {
@@ -68,7 +68,7 @@ struct BagContent {
         }.joined()
     }
 
-    private func manifest(_ members: [BagMember]) -> [UInt8] {
+    private func manifest(_ members: [BagFile]) -> [UInt8] {
         members.flatMap { member -> [UInt8] in
             guard let entry = entries.first(where: { $0.member == member }) else { return [] }
             return Array("\(entry.digest)  \(member.rawValue)\n".utf8)

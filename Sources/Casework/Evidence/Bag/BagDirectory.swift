@@ -9,7 +9,7 @@ final class BagDirectory: BagForm {
     private let bag: FileDescriptor
     private let data: FileDescriptor
     private let archive: FileDescriptor
-    private var written: [BagMember] = [.files, .records]
+    private var written: [BagFile] = [.archive, .records]
 
     private static let dataName = Array("data".utf8)
 
@@ -24,10 +24,10 @@ final class BagDirectory: BagForm {
             bag = try above.openDirectory(beneath: name)
             try bag.makeDirectory(Self.dataName)
             data = try bag.openDirectory(beneath: Self.dataName)
-            archive = try data.createFile(BagMember.files.name)
-            records = try data.createFile(BagMember.records.name)
+            archive = try data.createFile(Array(BagFile.archive.name.utf8))
+            records = try data.createFile(Array(BagFile.records.name.utf8))
         } catch {
-            Self.remove(name, in: above, [.files, .records])
+            Self.remove(name, in: above, [.archive, .records])
             throw error
         }
     }
@@ -42,8 +42,8 @@ final class BagDirectory: BagForm {
 
     func endRecords(_ byteCount: UInt64) throws(SystemError) {}
 
-    func add(_ member: BagMember, _ content: [UInt8]) throws(SystemError) {
-        let file = try (member.isPayload ? data : bag).createFile(member.name)
+    func add(_ member: BagFile, _ content: [UInt8]) throws(SystemError) {
+        let file = try (member.isPayload ? data : bag).createFile(Array(member.name.utf8))
         written.append(member)
         try file.write(content)
         try file.synchronize()
@@ -72,12 +72,12 @@ final class BagDirectory: BagForm {
     private static func remove(
         _ name: [UInt8],
         in above: FileDescriptor,
-        _ members: [BagMember]
+        _ members: [BagFile]
     ) {
         guard let bag = try? above.openDirectory(beneath: name) else { return }
         let data = try? bag.openDirectory(beneath: dataName)
         for member in members {
-            try? (member.isPayload ? data : bag)?.removeFile(member.name)
+            try? (member.isPayload ? data : bag)?.removeFile(Array(member.name.utf8))
         }
         try? bag.removeDirectory(dataName)
         try? above.removeDirectory(name)

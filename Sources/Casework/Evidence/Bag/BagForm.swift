@@ -17,7 +17,7 @@ protocol BagForm: AnyObject {
     /// Ends `files.jsonl`, of so many bytes.
     func endRecords(_ byteCount: UInt64) throws(SystemError)
     /// Adds a whole file.
-    func add(_ member: BagMember, _ content: [UInt8]) throws(SystemError)
+    func add(_ member: BagFile, _ content: [UInt8]) throws(SystemError)
     /// Brings everything to the disk; it still has no name.
     func synchronize() throws(SystemError)
     /// Gives the bag its name, at which nothing may be by then.

@@ -33,7 +33,7 @@ final class BagTar: BagForm {
 
     func endArchive(_ byteCount: UInt64) throws(SystemError) {
         try zeros(OuterTar.padding(after: byteCount))
-        let header = header(.files, byteCount)
+        let header = header(.archive, byteCount)
         let span = header.span
         try output.write(span.raw, at: 0)
     }
@@ -44,7 +44,7 @@ final class BagTar: BagForm {
         try zeros(OuterTar.padding(after: byteCount))
     }
 
-    func add(_ member: BagMember, _ content: [UInt8]) throws(SystemError) {
+    func add(_ member: BagFile, _ content: [UInt8]) throws(SystemError) {
         let size = UInt64(content.count)
         try output.write(header(member, size))
         try output.write(content)
@@ -64,7 +64,7 @@ final class BagTar: BagForm {
 
     func discard() { file.take()?.discard() }
 
-    private func header(_ member: BagMember, _ size: UInt64) -> [UInt8] {
+    private func header(_ member: BagFile, _ size: UInt64) -> [UInt8] {
         OuterTar.header(name: "\(name)/\(member.rawValue)", size: size)
     }
 

@@ -149,7 +149,7 @@ package struct EvidenceBag {
         var custody = custody
         let document = source.document(context)
         custody.sealed(
-            files: content.digest(of: .files),
+            files: content.digest(of: .archive),
             records: content.digest(of: .records),
             source: Digest(of: document),
             signer: signer?.fingerprint
