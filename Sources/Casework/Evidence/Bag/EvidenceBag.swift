@@ -4,8 +4,8 @@ internal import Linux
 
 /// Makes an evidence bag (docs/evidence.md): takes files out, keeps a record of each, seals it all.
 ///
-/// One pass; memory does not depend on the number of files. Where anything fails or is cancelled,
-/// nothing is left at the bag's place.
+/// One pass; neither records nor names are held (docs/evidence.md has what memory it takes). Where
+/// anything fails or is cancelled, nothing is left at the bag's place.
 package struct EvidenceBag {
     /// What identifies a bag that is made.
     package struct Seal: Sendable {
