@@ -2,7 +2,7 @@ internal import JSON
 
 extension SessionRecord {
     /// The word for it in a journal.
-    var event: StaticString {
+    package var event: StaticString {
         switch self {
         case .opened: "opened"
         case .suspending: "suspending"

@@ -53,7 +53,7 @@ struct SessionRow {
         json.array { json in
             for line in history.records {
                 json.object { json in
-                    json.member("step", line.record.name)
+                    json.member(plain: "step", line.record.event)
                     json.member(
                         "time",
                         Timestamp(seconds: line.seconds, nanoseconds: line.nanoseconds)
@@ -84,7 +84,10 @@ struct SessionRow {
         _ user: String,
         _ subject: String
     ) -> String {
-        [session.padded(to: 34), state.padded(to: 11), paused.aligned(to: 10), user.padded(to: 10), subject]
-            .joined(separator: "  ")
+        let cells = [
+            session.padded(to: 33), state.padded(to: 11), paused.aligned(to: 10),
+            user.padded(to: 10), subject,
+        ]
+        return cells.joined(separator: "  ")
     }
 }

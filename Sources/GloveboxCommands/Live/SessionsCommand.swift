@@ -26,7 +26,7 @@ struct SessionsCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let store = SessionStore(stateDirectory: try SessionPlace.stateDirectory())
+        let store = SessionStore(stateDirectory: try HostState.directory())
         let entries: [SessionEntry]
         do throws(SessionError) { entries = try store.list() } catch {
             throw GloveboxError(error)
@@ -42,9 +42,9 @@ struct SessionsCommand: ParsableCommand {
 }
 
 /// Where sessions are recorded; there is one such place, since one instance is held once.
-enum SessionPlace {
+enum HostState {
     /// The installation's directory of state, which is root's.
-    static func stateDirectory() throws(GloveboxError) -> String {
+    static func directory() throws(GloveboxError) -> String {
         do throws(SystemError) { return try Installation.current().systemStateDirectory } catch {
             throw GloveboxError(.unreadable, "\(error).")
         }
