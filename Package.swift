@@ -54,6 +54,7 @@ let package = Package(
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
         .target(name: "Digests", dependencies: ["CDigest"], swiftSettings: strict),
         .target(name: "JSON", dependencies: ["DiskFormats", "Linux"], swiftSettings: strict),
+        .target(name: "XML", swiftSettings: strict),
         .target(
             name: "Compression",
             dependencies: ["CCompression", "DiskFormats"],
@@ -96,7 +97,7 @@ let package = Package(
             name: "Casework",
             dependencies: [
                 "DiskFormats", "Compression", "ArchiveFile", "Custody", "EngineProtocol", "Linux",
-                "Digests", "JSON",
+                "Digests", "JSON", "XML",
             ],
             swiftSettings: strict
         ),
@@ -162,6 +163,12 @@ let package = Package(
             dependencies: ["JSON", "DiskFormats"],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "XMLTests",
+            dependencies: ["XML"],
+            resources: [.copy("Samples")],
+            swiftSettings: strict
+        ),
         .testTarget(name: "DigestsTests", dependencies: ["Digests"], swiftSettings: strict),
         .testTarget(
             name: "DiskFormatsTests",
@@ -186,8 +193,9 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
-                "EngineProtocol", "Digests", "JSON", "TestSupport",
+                "EngineProtocol", "Digests", "JSON", "TestSupport", "XML",
             ],
+            resources: [.copy("Domains")],
             swiftSettings: strict
         ),
     ]

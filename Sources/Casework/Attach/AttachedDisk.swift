@@ -89,6 +89,9 @@ package struct AttachOptions: Sendable {
 
     /// The format of the image, where the caller knows it better than `disk.info` and the header.
     package var format: ImageFormat?
+    /// The files and formats that the image must be found to consist of: those of the live
+    /// description, for a disk of a running domain. Then neither `disk.info` nor a signature counts.
+    package var chain: PinnedChain?
     /// Directories, with all below them, where backing files may lie, besides the usual ones.
     package var allowedBackingDirectories: [String]
     /// What is done about locks.
@@ -99,11 +102,13 @@ package struct AttachOptions: Sendable {
     /// Creates options; without arguments, the careful ones.
     package init(
         format: ImageFormat? = nil,
+        chain: PinnedChain? = nil,
         allowedBackingDirectories: [String] = [],
         locking: Locking = .hold,
         faults: (@Sendable (Int) -> ReadFaults?)? = nil
     ) {
         self.format = format
+        self.chain = chain
         self.allowedBackingDirectories = allowedBackingDirectories
         self.locking = locking
         self.faults = faults
