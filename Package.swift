@@ -76,6 +76,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "NetworkBlock",
+            dependencies: ["DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "Checkers",
             dependencies: ["DiskFormats", "EngineProtocol"],
             swiftSettings: strict
@@ -124,6 +129,7 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["DiskFormats"],
             path: "Tests/Support",
+            exclude: ["hostile_server.py"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -171,7 +177,11 @@ let package = Package(
         .testTarget(
             name: "NBDClientTests",
             dependencies: ["NBDClient", "DiskFormats", "TestSupport"],
-            exclude: ["hostile_server.py"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "NetworkBlockTests",
+            dependencies: ["NetworkBlock", "DiskFormats", "Linux", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
