@@ -58,7 +58,7 @@ struct ChainWalk<Files: LayerFiles> {
         do throws(DiskError) {
             return try QCOW2Header(reading: file.source)
         } catch {
-            if pinned != nil, error.reason == .badMagic {
+            if pinned != nil, [.badMagic, .truncated].contains(error.reason) {
                 throw AttachError(
                     .refused,
                     file.path,
