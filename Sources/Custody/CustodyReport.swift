@@ -137,7 +137,7 @@ package struct RecoveredSession: Equatable, Sendable {
 }
 
 /// Why a request was not carried out.
-package struct CustodyFailure: Error, Equatable, Sendable {
+package struct CustodyFailure: Error, Hashable, Sendable {
     /// The exit code that fits: 2 usage, 3 refused, 4 not found, 5 unreadable, 6 wrong state, 7 still
     /// held.
     package var code: UInt8
