@@ -53,7 +53,7 @@ extension CustodyMachine {
     }
 
     /// What is to be done.
-    package enum Action: Equatable, Sendable {
+    package enum Action: Hashable, Sendable {
         /// To be on the disk before the next action; what happens where it cannot, see ``CustodyMachine``.
         case journal(SessionRecord, isBinding: Bool)
         case suspend
@@ -81,7 +81,7 @@ extension CustodyMachine {
     }
 
     /// What the front is told.
-    package enum Word: Equatable, Sendable {
+    package enum Word: Hashable, Sendable {
         case held
         case noted
         case invalidated(HoldEnding)

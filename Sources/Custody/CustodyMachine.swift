@@ -109,6 +109,7 @@ package struct CustodyMachine: Hashable, Sendable {
         case (.holding, .release): release()
         case (.holding, .limit) where mode == .strict: invalidate(.limit)
         case (.holding, .failing(let why)): invalidate(.lost(why))
+        case (.releasing, .failing(let why)): unwind(.lost(why))
         case (.holding, .journalFailed): journalFailedInHold()
         case (.stopping, .stopped), (.stopping, .release): unwind()
         case (.stopping, .stopTimeout): [.killFront] + unwind()

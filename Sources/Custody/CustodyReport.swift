@@ -64,7 +64,7 @@ package struct Held: Equatable, Sendable {
 }
 
 /// Why a hold ended before it was let go of.
-package enum HoldEnding: Equatable, Sendable {
+package enum HoldEnding: Hashable, Sendable {
     /// The longest pause is over.
     case limit(seconds: UInt32)
     /// The domain is not as we held it; a sentence.
