@@ -77,6 +77,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "NetworkBlock",
+            dependencies: ["DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "Checkers",
             dependencies: ["DiskFormats", "EngineProtocol"],
             swiftSettings: strict
@@ -125,6 +130,7 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["DiskFormats"],
             path: "Tests/Support",
+            exclude: ["hostile_server.py"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -178,7 +184,11 @@ let package = Package(
         .testTarget(
             name: "NBDClientTests",
             dependencies: ["NBDClient", "DiskFormats", "TestSupport"],
-            exclude: ["hostile_server.py"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "NetworkBlockTests",
+            dependencies: ["NetworkBlock", "DiskFormats", "Linux", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

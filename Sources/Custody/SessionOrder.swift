@@ -3,9 +3,9 @@
 /// A journal in another order was not written by a custodian: nothing is done because of it.
 /// What takes an obligation away (`resumed`, `withdrawn`) does not need its intent before it: the
 /// intent may have been what a full disk refused, and nothing is done because of them.
-struct SessionOrder: Equatable, Sendable {
+struct SessionOrder: Hashable, Sendable {
     /// Whose the pause is.
-    enum Pause: Equatable, Sendable {
+    enum Pause: Hashable, Sendable {
         /// Not ours.
         case none
         /// We may have suspended it.
@@ -17,10 +17,10 @@ struct SessionOrder: Equatable, Sendable {
     }
 
     /// What became of the backup job.
-    enum Job: Equatable, Sendable { case none, intended, running, over }
+    enum Job: Hashable, Sendable { case none, intended, running, over }
 
     /// How far reading is.
-    enum Reading: Equatable, Sendable { case none, connected, mounted }
+    enum Reading: Hashable, Sendable { case none, connected, mounted }
 
     private let mode: HoldMode
     private(set) var pause = Pause.none

@@ -56,7 +56,7 @@ extension XMLReader {
         return Array(String(Character(scalar)).utf8)
     }
 
-    private static let entities: [(StaticString, Unicode.Scalar)] = [
+    private static let entities: [(String, Unicode.Scalar)] = [
         ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"), ("&apos;", "'"), ("&quot;", "\""),
     ]
 

@@ -19,19 +19,16 @@ extension XMLReader {
 
     func error(_ reason: String) -> XMLError { XMLError(reason, at: position) }
 
-    func starts(with text: StaticString) -> Bool {
-        guard bytes.count - position >= text.utf8CodeUnitCount else { return false }
-        return text.withUTF8Buffer { unsafe bytes[position...].starts(with: $0) }
-    }
+    func starts(with text: String) -> Bool { bytes[position...].starts(with: text.utf8) }
 
-    mutating func take(_ text: StaticString) -> Bool {
+    mutating func take(_ text: String) -> Bool {
         guard starts(with: text) else { return false }
-        position += text.utf8CodeUnitCount
+        position += text.utf8.count
         return true
     }
 
     /// Goes behind the next `end`.
-    mutating func skip(past end: StaticString, _ otherwise: String) throws(XMLError) {
+    mutating func skip(past end: String, _ otherwise: String) throws(XMLError) {
         while position < bytes.count {
             if take(end) { return }
             position += 1

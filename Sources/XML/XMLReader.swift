@@ -97,6 +97,9 @@ struct XMLReader {
     private mutating func instruction() throws(XMLError) {
         let start = position
         let target = try word()
+        guard !target.contains(UInt8(ascii: ":")) else {
+            throw XMLError("a name has a colon where none can be", at: start)
+        }
         guard !target.elementsEqual("xml".utf8, by: { $0 | 0x20 == $1 }) else {
             throw XMLError("an XML declaration does not stand first", at: start)
         }

@@ -221,6 +221,19 @@ struct AttachPinnedImageTests {
         #expect(try disk.source.bytes(at: 0, count: bytes.count) == bytes)
     }
 
+    @Test func `the survey before an approval follows the pinned chain, too`() throws {
+        let bench = try Self.bench()
+        func files(_ options: AttachOptions) -> Int {
+            Set(LayerSurvey.files(of: bench.path("disk"), options).map(\.realPath)).count
+        }
+        #expect(files(AttachOptions(chain: Self.chain(bench))) == 3)
+        #expect(files(AttachOptions(format: .qcow2)) == 3)
+        let raw = PinnedLayer(path: bench.path("disk"), format: .raw)
+        #expect(files(AttachOptions(chain: PinnedChain([raw], isComplete: true))) == 1)
+        // Attaching is refused at the same place.
+        #expect(files(AttachOptions(chain: Self.chain(bench, base: "other"))) == 2)
+    }
+
     @Test func `an image that QEMU was given a description for is refused`() throws {
         let bench = try Self.bench()
         let name =
