@@ -50,6 +50,11 @@ let package = Package(
             path: "Sources/CLibraries/CGuestfs",
             pkgConfig: "libguestfs"
         ),
+        .systemLibrary(
+            name: "CLibvirt",
+            path: "Sources/CLibraries/CLibvirt",
+            pkgConfig: "libvirt"
+        ),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
         .target(name: "Digests", dependencies: ["CDigest"], swiftSettings: strict),
@@ -71,6 +76,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "LibvirtDomains",
+            dependencies: ["CLibvirt", "Custody", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "NBDClient",
             dependencies: ["CNBD", "DiskFormats", "Linux"],
             swiftSettings: strict
@@ -88,7 +98,8 @@ let package = Package(
         .executableTarget(
             name: "glovebox-engine",
             dependencies: [
-                "Custody", "EngineProtocol", "GuestfsEngine", "NBDClient", "DiskFormats", "Linux",
+                "Custody", "EngineProtocol", "GuestfsEngine", "LibvirtDomains", "NBDClient",
+                "DiskFormats", "Linux",
             ],
             swiftSettings: strict
         ),
@@ -172,6 +183,11 @@ let package = Package(
             name: "NBDClientTests",
             dependencies: ["NBDClient", "DiskFormats", "TestSupport"],
             exclude: ["hostile_server.py"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LibvirtDomainsTests",
+            dependencies: ["LibvirtDomains", "Custody", "Linux"],
             swiftSettings: strict
         ),
         .testTarget(
