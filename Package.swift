@@ -50,6 +50,11 @@ let package = Package(
             path: "Sources/CLibraries/CGuestfs",
             pkgConfig: "libguestfs"
         ),
+        .systemLibrary(
+            name: "CLibvirt",
+            path: "Sources/CLibraries/CLibvirt",
+            pkgConfig: "libvirt"
+        ),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
         .target(name: "Digests", dependencies: ["CDigest"], swiftSettings: strict),
@@ -69,6 +74,11 @@ let package = Package(
         .target(
             name: "Custody",
             dependencies: ["DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "LibvirtDomains",
+            dependencies: ["CLibvirt", "Custody", "Linux"],
             swiftSettings: strict
         ),
         .target(
@@ -94,7 +104,8 @@ let package = Package(
         .executableTarget(
             name: "glovebox-engine",
             dependencies: [
-                "Custody", "EngineProtocol", "GuestfsEngine", "NBDClient", "DiskFormats", "Linux",
+                "Custody", "EngineProtocol", "GuestfsEngine", "LibvirtDomains", "NBDClient",
+                "DiskFormats", "Linux",
             ],
             swiftSettings: strict
         ),
@@ -189,6 +200,11 @@ let package = Package(
         .testTarget(
             name: "NetworkBlockTests",
             dependencies: ["NetworkBlock", "DiskFormats", "Linux", "TestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LibvirtDomainsTests",
+            dependencies: ["LibvirtDomains", "Custody", "Linux"],
             swiftSettings: strict
         ),
         .testTarget(
