@@ -12,7 +12,8 @@ extension GloveboxError {
             self.init(
                 .unreadable,
                 "The sessions cannot be read: \(text).",
-                advice: "Sessions of held instances are root's; docs/sessions.md says what they are."
+                advice:
+                    "Sessions of held instances are root's; docs/sessions.md says what they are."
             )
         }
     }

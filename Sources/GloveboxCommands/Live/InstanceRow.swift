@@ -86,7 +86,9 @@ struct InstanceRow {
             let chain = disk.layers.map { "\($0.path) (\($0.format))" }.joined(separator: " ← ")
             let name = disk.name ?? disk.target
             text += "      \(name.padded(to: 12)) \(size.aligned(to: 10))  \(chain)\n"
-            if let obstacle = disk.obstacle { text += "                   not readable here: \(obstacle)\n" }
+            if let obstacle = disk.obstacle {
+                text += "                   not readable here: \(obstacle)\n"
+            }
         }
         return text
     }

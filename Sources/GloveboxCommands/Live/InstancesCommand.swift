@@ -44,7 +44,7 @@ struct InstancesCommand: ParsableCommand {
     var domain: String?
 
     func run() throws {
-        let client = try CustodianClient(engine: enginePath, uri: connect)
+        let client = try CustodianClient(uri: connect, starting: CustodianProgram(path: enginePath))
         defer { client.end() }
         let domains = try domain.map { [try client.find($0)] } ?? client.list()
         var output = StandardOutput()
