@@ -73,9 +73,8 @@ package struct NovaMetadata: Equatable, Sendable {
         )
         let root = try child("root", of: element)
         let image = root?.attribute("type") == "image" ? root?.attribute("uuid") : nil
-        rootImage = image?.lowercased()
-        if let rootImage, !ApprovalDocument.isUUID(rootImage) {
-            throw DomainDescription.unusable("the root image of Nova's note is no uuid")
+        rootImage = image.flatMap {
+            ApprovalDocument.isUUID($0.lowercased()) ? $0.lowercased() : nil
         }
     }
 

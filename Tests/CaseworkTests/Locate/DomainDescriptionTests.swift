@@ -126,6 +126,21 @@ import Testing
         #expect(try read(note("1.1", long))?.instanceName?.unicodeScalars.last == "\n")
     }
 
+    @Test func `a root that is no image, or has no uuid, is none`() throws {
+        let uuid = "C0FFEE00-1234-4abc-8def-0123456789ab"
+        for (root, expected) in [
+            ("type='image' uuid='\(uuid)'", uuid.lowercased()), ("type='image' uuid=''", nil),
+            ("type='image'", nil), ("type='volume' uuid='\(uuid)'", nil),
+            ("type='image' uuid='None'", nil),
+        ] {
+            let metadata = """
+                <instance xmlns='http://openstack.org/xmlns/libvirt/nova/1.1'><root \(root)/></instance>
+                """
+            let domain = try DomainDescription(xml: DomainFixture.xml(metadata: metadata))
+            #expect(domain.nova?.rootImage == expected && domain.nova?.user == nil)
+        }
+    }
+
     @Test(arguments: [
         "", "x", "<domain/>", "<a type='kvm'/>", "<!DOCTYPE domain><domain/>",
         "<domain xmlns='urn:x' type='kvm'><name>a</name>"
