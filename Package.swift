@@ -67,6 +67,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "Custody",
+            dependencies: ["DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "NBDClient",
             dependencies: ["CNBD", "DiskFormats", "Linux"],
             swiftSettings: strict
@@ -83,27 +88,31 @@ let package = Package(
         ),
         .executableTarget(
             name: "glovebox-engine",
-            dependencies: ["EngineProtocol", "GuestfsEngine", "NBDClient", "DiskFormats", "Linux"],
+            dependencies: [
+                "Custody", "EngineProtocol", "GuestfsEngine", "NBDClient", "DiskFormats", "Linux",
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "Casework",
             dependencies: [
-                "DiskFormats", "Compression", "ArchiveFile", "EngineProtocol", "Linux", "Digests",
-                "JSON", "XML",
+                "DiskFormats", "Compression", "ArchiveFile", "Custody", "EngineProtocol", "Linux",
+                "Digests", "JSON", "XML",
             ],
             swiftSettings: strict
         ),
         .target(
             name: "Glovebox",
-            dependencies: ["Casework", "Checkers", "DiskFormats", "Digests", "JSON", "Linux"],
+            dependencies: [
+                "Casework", "Checkers", "Custody", "DiskFormats", "Digests", "JSON", "Linux",
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "GloveboxCommands",
             dependencies: [
-                "Glovebox", "Casework", "Checkers", "DiskFormats", "Digests", "JSON", "Linux",
-                argumentParser,
+                "Glovebox", "Casework", "Checkers", "Custody", "DiskFormats", "Digests", "JSON",
+                "Linux", argumentParser,
             ],
             swiftSettings: strict
         ),
@@ -173,10 +182,18 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "CustodyTests",
+            dependencies: [
+                "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
+                "TestSupport",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "CaseworkTests",
             dependencies: [
-                "Casework", "DiskFormats", "Linux", "Compression", "ArchiveFile", "EngineProtocol",
-                "Digests", "JSON", "TestSupport", "XML",
+                "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
+                "EngineProtocol", "Digests", "JSON", "TestSupport",
             ],
             resources: [.copy("Domains")],
             swiftSettings: strict

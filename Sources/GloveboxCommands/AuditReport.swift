@@ -1,4 +1,5 @@
 internal import Casework
+internal import Custody
 internal import JSON
 
 /// What `audit --verify` found, in words and as JSON.

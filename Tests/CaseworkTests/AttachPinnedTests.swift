@@ -269,7 +269,8 @@ struct AttachPinnedImageTests {
     @Test func `an image that QEMU was given a description for is refused`() throws {
         let bench = try Self.bench()
         let name =
-            "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"\(bench.base("base"))\"}}"
+            #"json:{"driver":"raw","file":{"driver":"file","filename":""#
+            + bench.base("base") + "\"}}"
         try bench.create("mid", ["-f", "qcow2", "-b", name, "-F", "raw"])
         let error = #expect(throws: AttachError.self) { try Self.open(bench, Self.chain(bench)) }
         #expect(error?.kind == .refused && error?.message.contains("JSON") == true)

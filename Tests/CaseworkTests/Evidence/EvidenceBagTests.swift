@@ -1,3 +1,4 @@
+import Custody
 import Digests
 import DiskFormats
 import Foundation

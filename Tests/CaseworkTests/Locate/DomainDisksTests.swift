@@ -47,7 +47,8 @@ import Testing
     @Test func `a name that a shell could act on is not put into a command`() throws {
         for name in ["a;reboot", "-x", "a b", "$(x)", "a`x`", "a&#10;b"] {
             let disks = try Self.disks(
-                "<disk type='network'><source protocol='rbd' name='\(name)'/><target dev='vda'/></disk>"
+                "<disk type='network'><source protocol='rbd' name='\(name)'/>"
+                    + "<target dev='vda'/></disk>"
             )
             #expect(disks.refused.first?.advice.contains("rbd export POOL/IMAGE@") == true)
             #expect(disks.refused.first?.message.contains("\n") == false)

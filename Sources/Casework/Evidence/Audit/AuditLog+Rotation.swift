@@ -1,3 +1,4 @@
+internal import Custody
 internal import Digests
 internal import JSON
 internal import Linux

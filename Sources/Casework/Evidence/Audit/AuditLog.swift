@@ -1,3 +1,4 @@
+internal import Custody
 package import Digests
 internal import DiskFormats
 internal import JSON

@@ -1,3 +1,4 @@
+internal import Custody
 internal import Linux
 
 /// The files of an audit log, the oldest first: those that were rotated away and are still here, and

@@ -1,3 +1,4 @@
+package import Custody
 package import Digests
 internal import JSON
 internal import Linux

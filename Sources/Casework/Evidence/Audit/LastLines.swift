@@ -1,3 +1,4 @@
+internal import Custody
 internal import Linux
 
 /// The end of a file of lines, read from behind, so that the length of the file does not matter.

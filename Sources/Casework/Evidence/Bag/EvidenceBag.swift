@@ -66,7 +66,7 @@ package struct EvidenceBag {
         progress: @escaping (Extraction.Progress) -> Void
     ) throws(GloveboxError) -> (report: ExtractionReport, seal: Seal?) {
         try refuseUnsigned(context)
-        var custody = Custody()
+        var custody = CustodyChain()
         custody.begin(context)
         custody.opened(source)
         custody.audit(context.audit)
@@ -141,7 +141,7 @@ package struct EvidenceBag {
     private func seal(
         _ form: any BagForm,
         _ content: inout BagContent,
-        _ custody: Custody,
+        _ custody: CustodyChain,
         _ taken: BagTaken,
         _ source: BagSource,
         _ context: BagContext

@@ -1,9 +1,10 @@
+internal import Custody
 internal import Digests
 internal import DiskFormats
 internal import JSON
 
 /// What happened to the files of a bag, from the approval to the seal: `custody.jsonl`.
-struct Custody {
+struct CustodyChain {
     /// All lines so far.
     private(set) var bytes: [UInt8] = []
     private var chain = HashChain()

@@ -1,7 +1,7 @@
 import JSON
 import Testing
 
-@testable import Casework
+@testable import Custody
 
 struct HashChainTests {
     private func made(_ count: Int) -> [[UInt8]] {
