@@ -94,9 +94,8 @@ struct TargetSurvey {
 
     /// What of it is not of the instance `uuid`, as a sentence; nil where everything is.
     ///
-    /// A backing file in `_base` belongs to whoever has it, but is nobody's by itself.
-    ///
-    /// What libvirt says is a disk of the instance is so, wherever it lies.
+    /// A backing file in `_base` belongs to whoever has it, but is nobody's by itself. What libvirt
+    /// says is a disk of the instance is so, wherever it lies.
     func firstPlace(notOf uuid: String) -> String? {
         if let domain { return domain.uuid == uuid ? nil : "this is instance \(domain.uuid)" }
         for part in parts {

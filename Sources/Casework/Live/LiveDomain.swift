@@ -278,6 +278,7 @@ extension LiveDomain {
             )
         }
         // The custodian has ended with its hold; another one begins anew, on the same run.
+        self.client.end()
         let client = try CustodianClient(uri: options.connectURI, starting: options.starting)
         let found = try client.find(facts.uuid)
         guard found.run == run else { throw Self.changed("it was restarted") }
