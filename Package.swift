@@ -113,7 +113,7 @@ let package = Package(
             name: "Casework",
             dependencies: [
                 "DiskFormats", "Compression", "ArchiveFile", "Custody", "EngineProtocol", "Linux",
-                "Digests", "JSON", "XML",
+                "Digests", "JSON", "NetworkBlock", "XML",
             ],
             swiftSettings: strict
         ),

@@ -50,7 +50,7 @@ struct CatJob: Equatable {
                 in: file.fileSystem,
                 path: file.path,
                 to: try .standardOutput(),
-                layers: try instance.disk(file.volume.disk).image.hostFiles
+                layers: try instance.disk(file.volume.disk).image.spliceFiles
             )
             switch report.ending {
             case .outputClosed: return

@@ -33,6 +33,8 @@ final class CustodianLink: Sendable {
         var session: String?
         var isInvalidated = false
         var release: Release?
+        /// Why it could not let go so far; it goes on trying.
+        var stuck: CustodyFailure?
         var remains: HoldRemains?
         /// Whether the end was asked for.
         var isEnding = false
@@ -122,6 +124,7 @@ final class CustodianLink: Sendable {
         if !state.update({ $0.isInvalidated }) { _ = ask(.release, seconds: seconds) }
         let released = wait(end) { state -> HoldRemains?? in
             if let release = state.release { return .some(.released(release)) }
+            if let stuck = state.stuck { return .some(.held(HoldText.sentence(stuck.message))) }
             return state.isDeaf ? .some(nil) : nil
         }
         guard let released else { return nil }
@@ -203,6 +206,11 @@ final class CustodianLink: Sendable {
             return true
         case .noted where state.update({ $0.isInvalidated }):
             // The answer to a step that nobody waits for any more.
+            _ = answer(report)
+            return true
+        case .failed(let failure) where failure.code == CustodyFailure.stillHeld:
+            // The last word on a release, whether that was asked for or follows an invalidation.
+            state.update { $0.stuck = failure }
             _ = answer(report)
             return true
         default: return answer(report)

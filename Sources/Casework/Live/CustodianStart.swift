@@ -5,6 +5,12 @@ package import Linux
 package protocol CustodianStarting: Sendable {
     /// Starts one that waits for orders.
     func start() throws(GloveboxError) -> CustodianProcess
+    /// Whether this user may have instances held: the journal is root's.
+    var mayHold: Bool { get }
+}
+
+extension CustodianStarting {
+    package var mayHold: Bool { OwnProcess.effectiveUserID == 0 }
 }
 
 /// A custodian that was started.

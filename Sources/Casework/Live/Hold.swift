@@ -28,6 +28,7 @@ package final class Hold: Sendable {
     private let client: CustodianClient
     private let patience: CustodianClient.Patience
     private let progress = Mutex(Progress.none)
+    private let readersTold = Mutex<[Int32]>([])
     private let report = Mutex<HoldReport?>(nil)
 
     /// How far the custodian was told that reading is.
@@ -82,10 +83,21 @@ package final class Hold: Sendable {
         HeldSource(source, link.gate, name: name)
     }
 
-    /// Tells that disks are open, and which processes read them besides this one.
+    /// Tells that disks are open, and which processes read them besides this one and those that were
+    /// told before.
+    ///
+    /// Nothing is open for them yet when this returns, and their end is in the custodian's hands.
     package func connected(readers: [Int32] = []) throws(GloveboxError) {
-        try step(.connected, readers)
-        progress.withLock { $0 = .connected }
+        let (reached, all) = progress.withLock { progress in
+            readersTold.withLock { $0 += readers }
+            defer { progress = .connected }
+            return (progress, readersTold.withLock { $0 })
+        }
+        // Who reads is told with the connection, so that is told anew.
+        if reached == .mounted { try step(.unmounted, []) }
+        if reached != .none { try step(.disconnected, []) }
+        try step(.connected, all)
+        if reached == .mounted { try mounted() }
     }
 
     /// Tells that file systems are read, unless it was told already.

@@ -18,6 +18,8 @@ final class FakeCustodian: CustodianStarting {
     /// The first that is started follows the first script, and so on; more cannot be started.
     init(_ scripts: Script...) { self.scripts = Mutex(scripts) }
 
+    var mayHold: Bool { true }
+
     func start() throws(GloveboxError) -> CustodianProcess {
         let script = scripts.withLock { $0.isEmpty ? nil : $0.removeFirst() }
         guard let script else { throw GloveboxError(.unreadable, "There is no other custodian.") }
