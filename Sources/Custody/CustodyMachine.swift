@@ -223,7 +223,8 @@ extension CustodyMachine {
     private mutating func journalFailedInHold() -> [Action] {
         let why = "The journal of the session could not be written."
         guard reading != nil else {
-            isHeld = false
+            // In brief mode it was that of the resume.
+            (isHeld, isPauseOnRecord) = (false, mode != .asFound)
             return unwind(.failed(CustodyFailure(code: 6, why)))
         }
         return invalidate(.lost(why))
