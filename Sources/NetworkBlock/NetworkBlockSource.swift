@@ -13,11 +13,11 @@ package final class NetworkBlockSource: BlockSource {
     /// How to talk to a server.
     package struct Options: Sendable {
         /// How long the handshake, or one request, may take.
-        package var timeoutSeconds: Double
+        package let timeoutSeconds: Double
         /// How many connections there are at most.
-        package var connectionsMax: Int
+        package let connectionsMax: Int
         /// The size that the export must have, where it is known.
-        package var expectedByteCount: UInt64?
+        package let expectedByteCount: UInt64?
 
         /// Creates options.
         package init(
@@ -25,7 +25,8 @@ package final class NetworkBlockSource: BlockSource {
             connectionsMax: Int = 4,
             expectedByteCount: UInt64? = nil
         ) {
-            self.timeoutSeconds = timeoutSeconds
+            // A day is for ever, and can be counted in nanoseconds.
+            self.timeoutSeconds = min(max(0, timeoutSeconds), 86_400)
             self.connectionsMax = max(1, connectionsMax)
             self.expectedByteCount = expectedByteCount
         }

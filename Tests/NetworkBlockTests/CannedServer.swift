@@ -50,7 +50,7 @@ struct CannedServer {
         return server
     }
 
-    mutating func reply(_ error: UInt32 = 0, cookie: UInt64 = 1, _ data: [UInt8] = []) {
+    mutating func reply(_ data: [UInt8] = [], error: UInt32 = 0, cookie: UInt64 = 1) {
         add(0x6744_6698 as UInt32, error, cookie)
         addData(data)
     }

@@ -173,7 +173,7 @@ import Testing
         server.error(5, "bad \u{1B}[2Jsector")
         server.data(Array(Self.content[100...]), at: 4_196, last: true)
         server.error(108, last: true, cookie: 2)
-        server.reply(22, cookie: 3)
+        server.reply(error: 22, cookie: 3)
         server.data(Self.content, at: 4_096, last: true, cookie: 4)
         let bytes = server
         _ = try bytes.speak { client in

@@ -71,4 +71,11 @@ package final class NBDServer: Sendable {
 
     /// Ends it as no program can prevent.
     package func kill() { Glibc.kill(process.processIdentifier, SIGKILL) }
+
+    /// Whether it ends by itself within a time.
+    package func hasEnded(inSeconds seconds: Double) -> Bool {
+        let end = Date(timeIntervalSinceNow: seconds)
+        while process.isRunning, Date() < end { usleep(10_000) }
+        return !process.isRunning
+    }
 }
