@@ -30,11 +30,16 @@ struct DiskReport {
     }
 
     /// The document that docs/json.md describes.
-    static func json(target: String, _ reports: [DiskReport]) -> [UInt8] {
+    static func json(
+        target: String,
+        consistency: Consistency,
+        _ reports: [DiskReport]
+    ) -> [UInt8] {
         var json = JSONText()
         json.object { json in
             json.member("schema", "glovebox.disks/1")
             json.member("target", base64: "target_base64", host: target)
+            json.member("consistency", consistency.rawValue)
             json.key("disks")
             json.array { json in for report in reports { report.write(to: &json) } }
         }

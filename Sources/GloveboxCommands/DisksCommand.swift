@@ -36,7 +36,9 @@ struct DisksJob: Equatable {
         var output = StandardOutput()
         let reports = try DiskReport.all(of: instance)
         if settings.json {
-            try output.write(DiskReport.json(target: target, reports))
+            try output.write(
+                DiskReport.json(target: target, consistency: instance.consistency, reports)
+            )
         } else {
             for report in reports {
                 try output.write(Message.harmless(report.text(wide: output.isTerminal)))

@@ -94,10 +94,12 @@ struct ExtractCommand: ParsableCommand {
     func run() throws {
         let cancellation = CancellationFlag()
         let begun = CancellationFlag()
+        let guardian = HeldInstance()
         Interruption.onFirst {
             cancellation.set()
-            // Nothing is held yet, and nothing looks at the flag before the extraction does.
-            if !begun.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
+            // Nothing looks at the flag before the extraction does.
+            guard !begun.isSet else { return }
+            Program.exit(guardian.letGo() ?? GloveboxError.Kind.interrupted.rawValue)
         }
         // A key that cannot sign, and a bag that cannot be made, are said before a disk is opened.
         let bag = try to.map { path in
@@ -106,9 +108,12 @@ struct ExtractCommand: ParsableCommand {
             }
             return try EvidenceBag(at: path, signer: signer)
         }
-        let summary = try options.withRecordedInstance(at: target, for: .extract) {
-            instance,
-            record in
+        let summary = try options.withRecordedInstance(
+            at: target,
+            for: .extract,
+            guardedBy: guardian,
+            tellsOfHold: true
+        ) { instance, record in
             try extract(from: instance, record, into: bag, cancellation, begun)
         }
         try summary.finish()
@@ -131,7 +136,10 @@ struct ExtractCommand: ParsableCommand {
         // The last that may wait for long before anything is held: a FIFO opens with its reader.
         let stream = try openStream()
         begun.set()
-        if cancellation.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
+        if cancellation.isSet {
+            _ = instance.release()
+            Program.exit(GloveboxError.Kind.interrupted.rawValue)
+        }
 
         let run: (Extraction.Sink) -> ExtractionReport = { sink in
             let extraction = Extraction(places.roots, to: sink, options: limits)
@@ -152,7 +160,8 @@ struct ExtractCommand: ParsableCommand {
                     lacksMount: places.lacksMount,
                     authority: BagAuthority(of: instance),
                     reason: instance.reason,
-                    audit: record
+                    audit: record,
+                    hold: instance.hold.map { BagHold($0) }
                 ),
                 cancellation: cancellation,
                 progress: { progress.show($0) }
@@ -172,6 +181,8 @@ struct ExtractCommand: ParsableCommand {
             report,
             notMounted: places.leftOut,
             lacksMount: places.lacksMount,
+            consistency: instance.consistency,
+            release: instance.release(),
             isBag: bag != nil,
             seal: seal,
             json: options.json,
@@ -234,7 +245,8 @@ extension BagSource {
             target: instance.target,
             instance: instance.instanceID,
             disks: instance.attachedDisks,
-            inner: instance.engine?.knownInnerVolumes ?? []
+            inner: instance.engine?.knownInnerVolumes ?? [],
+            consistency: instance.consistency
         )
     }
 }

@@ -48,10 +48,14 @@ struct FsckCommand: ParsableCommand {
                 advice: "Leave --no-replay out."
             )
         }
-        let reports = try options.withInstance(at: target, for: .check, check)
+        let (reports, consistency) = try options.withInstance(at: target, for: .check) {
+            (try check($0), $0.consistency)
+        }
         var output = StandardOutput()
         if options.json {
-            try output.write(FsckReport.json(target: target, reports))
+            try output.write(
+                FsckReport.json(target: target, consistency: consistency, reports)
+            )
         } else {
             for report in reports {
                 let text = FsckReport.text(report, verbose: options.verbose)

@@ -62,7 +62,7 @@ struct UsageCommand: ParsableCommand {
         for row in rows {
             try output.write(
                 options.json
-                    ? json(row.volume, row.summary, row.point)
+                    ? json(row.volume, row.summary, row.point, instance.consistency)
                     : line(row.volume, row.summary, row.point)
             )
         }
@@ -82,7 +82,12 @@ struct UsageCommand: ParsableCommand {
         summary.totalBytes - min(summary.freeBytes, summary.totalBytes)
     }
 
-    private func json(_ volume: Volume, _ summary: FileSystemSummary, _ point: String?) -> [UInt8] {
+    private func json(
+        _ volume: Volume,
+        _ summary: FileSystemSummary,
+        _ point: String?,
+        _ consistency: Consistency
+    ) -> [UInt8] {
         var json = JSONText()
         json.object { json in
             json.member("volume", base64: "volume_base64", host: volume.name.description)
@@ -96,6 +101,7 @@ struct UsageCommand: ParsableCommand {
                 summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
             )
             json.member("reader", volume.reader?.rawValue ?? "none")
+            json.member("consistency", consistency.rawValue)
             if let point { json.member("mounted_at", point) }
         }
         json.endLine()

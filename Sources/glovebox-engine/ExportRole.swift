@@ -30,7 +30,9 @@ enum ExportRole {
         let isShared = own.count > 1 && own[1] == shared
         let names = own.dropFirst(isShared ? 2 : 1)
         let layers = names.compactMap(LayerFormat.init(name:))
-        guard !layers.isEmpty, layers.count == names.count, layers.count <= GuardianRequest.layersMax else {
+        guard !layers.isEmpty, layers.count == names.count,
+            layers.count <= GuardianRequest.layersMax
+        else {
             throw EngineFailure("The formats of an export make no sense.", code: 2)
         }
         do throws(SystemError) {

@@ -20,7 +20,8 @@ enum GuardianRole {
             throw EngineFailure(error)
         }
         guard let first else { return }
-        guard case .start(let directory, let disks, let areShared)? = try? GuardianRequest(first) else {
+        guard case .start(let directory, let disks, let areShared)? = try? GuardianRequest(first)
+        else {
             throw EngineFailure("The guardian's first message makes no sense.")
         }
         // Held until the end: what marks the directory as in use.
