@@ -152,7 +152,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "custody-engine",
-            dependencies: ["Custody", "Linux"],
+            dependencies: ["Custody", "LibvirtDomains", "Linux"],
             path: "Tests/CustodyEngine",
             swiftSettings: strict
         ),

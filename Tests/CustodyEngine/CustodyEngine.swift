@@ -1,4 +1,5 @@
 import Custody
+import LibvirtDomains
 import Linux
 
 /// A `glovebox-engine` for tests, which stops where it is told to: so a test kills it at any point.
@@ -18,7 +19,7 @@ struct CustodyEngine {
     /// The libvirt of a URI.
     private static let host: @Sendable (String?) throws(DomainControlError) -> any DomainHost = {
         uri throws(DomainControlError) in
-        throw DomainControlError(.unsupported, "this engine has no libvirt")
+        try LibvirtHost(uri: uri)
     }
 
     private static func become(_ arguments: [String]) -> Never {
