@@ -95,6 +95,7 @@ struct ExtractCommand: ParsableCommand {
         let cancellation = CancellationFlag()
         let begun = CancellationFlag()
         let guardian = HeldInstance()
+        defer { Interruption.forget() }
         Interruption.onFirst {
             cancellation.set()
             // Nothing looks at the flag before the extraction does.
@@ -182,7 +183,7 @@ struct ExtractCommand: ParsableCommand {
             notMounted: places.leftOut,
             lacksMount: places.lacksMount,
             consistency: instance.consistency,
-            release: instance.release(),
+            release: HoldScope.release(after: instance),
             isBag: bag != nil,
             seal: seal,
             json: options.json,

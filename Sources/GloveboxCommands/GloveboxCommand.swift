@@ -21,8 +21,8 @@ package struct GloveboxCommand: ParsableCommand {
         subcommands: [
             DisksCommand.self, ListCommand.self, StatCommand.self, CatCommand.self,
             FindCommand.self, UsageCommand.self, ExtractCommand.self, FsckCommand.self,
-            InstancesCommand.self, SessionsCommand.self, RecoverCommand.self, ApproveCommand.self,
-            VerifyCommand.self, AuditCommand.self,
+            InstancesCommand.self, HoldCommand.self, SessionsCommand.self, RecoverCommand.self,
+            ApproveCommand.self, VerifyCommand.self, AuditCommand.self,
         ]
     )
 

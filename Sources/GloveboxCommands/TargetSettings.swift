@@ -59,6 +59,7 @@ struct TargetSettings: Equatable {
         tellsOfHold: Bool = false,
         _ body: (Instance, AuditRecord?) throws -> Result
     ) throws -> Result {
+        if let shared = HoldScope.instance { return try use(shared, for: purpose, body) }
         let guardian = guardian ?? HeldInstance(interruptible: target)
         let instance = try open(target, for: purpose)
         guardian.take(instance)
@@ -71,6 +72,19 @@ struct TargetSettings: Equatable {
         }
         let release = instance.release()
         if let problem = release?.problem, !tellsOfHold { throw problem }
+        return result
+    }
+
+    /// Does what is to be done with an instance that others use as well: it stays held.
+    private func use<Result>(
+        _ instance: Instance,
+        for purpose: Purpose,
+        _ body: (Instance, AuditRecord?) throws -> Result
+    ) throws -> Result {
+        try instance.require(purpose)
+        let record = try AuditTrail(stateDirectory: stateDirectory).recordReading(of: instance)
+        let result = try body(instance, record)
+        try instance.hold?.check()
         return result
     }
 
