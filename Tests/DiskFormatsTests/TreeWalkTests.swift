@@ -142,6 +142,22 @@ import Testing
         #expect(found.problems == ["a": .inconsistent, "b": .badChecksum])
     }
 
+    @Test func `a path that is kept takes its own bytes, not those of a longer one before it`() {
+        let tree = FakeFileSystem()
+        let long = String(repeating: "d", count: 255)
+        var deepest: UInt64 = 2
+        for _ in 0..<20 { deepest = tree.add(long, in: deepest) }
+        for index in 0..<100 { tree.addFile("in \(index)", in: deepest, text: "") }
+        for index in 0..<100 { tree.addFile("past \(index)", text: "") }
+        var kept: [[UInt8]] = []
+        TreeWalk.run(tree, from: 2) { event in
+            if case .item(let item) = event { kept.append(item.path) }
+            return .enter
+        }
+        #expect(kept.count == 220)
+        #expect(kept.allSatisfy { $0.capacity <= $0.count + 64 })
+    }
+
     @Test func `the visitor can leave directories out and end the walk`() {
         let tree = FakeFileSystem()
         let directory = tree.add("a")

@@ -5,13 +5,13 @@ struct PlannedItem: Sendable {
     /// Which root it belongs to.
     let root: Int
     /// Its path in the destination.
-    private(set) var path: [UInt8]
+    let path: [UInt8]
     /// What the guest says of it.
     let inode: Inode
     /// The path in the destination of the same file, where this is another name of it.
     var linkTo: [UInt8]?
     /// Whether further names of the file will lead here.
-    private(set) var isRemembered = false
+    var isRemembered = false
     /// Of a symbolic link, its target.
     var target: [UInt8] = []
     /// Items of one run stand side by side in one directory and may change places.
@@ -24,13 +24,6 @@ struct PlannedItem: Sendable {
         self.path = path
         self.inode = inode
         self.run = run
-    }
-
-    /// Marks it as the one that further names lead to; its path then takes no more than its bytes,
-    /// since the walk's own has room to grow.
-    mutating func remember() {
-        path = path.map(\.self)
-        isRemembered = true
     }
 
     /// Of a small file, all extents; of a longer one, those of the first window.
@@ -277,7 +270,7 @@ extension ExtractionPlanner {
         if item.inode.linkCount > 1, linked.count < Self.linkedMax,
             linkedBytes + bytes <= Self.linkedBytesMax
         {
-            item.remember()
+            item.isRemembered = true
             linked[item.inode.number] = item.path
             linkedBytes += bytes
         }

@@ -88,6 +88,7 @@ package struct TreeWalk {
     private let limits: Limits
     private let prefixBytes: Int
     private var frames: [Frame] = []
+    /// The latest path, which begins with that of each open directory.
     private var path: [UInt8]
     private var entered: [UInt64: UInt64] = [:]
     private var heldBytes = 0
@@ -127,7 +128,6 @@ extension TreeWalk {
         _ body: (Event) throws(Failure) -> Next
     ) throws(Failure) -> Bool {
         let top = frames.count - 1
-        path.removeLast(path.count - frames[top].pathBytes)
         guard frames[top].next < frames[top].order.count else {
             leave()
             return true
@@ -135,8 +135,7 @@ extension TreeWalk {
         let inode = nextInode()
         let entry = frames[top].entries[Int(frames[top].order[frames[top].next])]
         frames[top].next += 1
-        if path.count > prefixBytes { path.append(0x2F) }
-        path.append(contentsOf: entry.name)
+        path = path(of: entry.name, directoryBytes: frames[top].pathBytes)
         let item = Item(path: path, depth: top, entry: entry, inode: inode)
         switch try body(.item(item)) {
         case .stop: return false
@@ -145,6 +144,20 @@ extension TreeWalk {
         }
         guard case .success(let found) = inode, found.type == .directory else { return true }
         return try open(entry.inode, body)
+    }
+
+    /// The path of a name in the directory whose path is the first `directoryBytes` of ``path``.
+    ///
+    /// An array of its own, with room for its bytes alone. Were ``path`` cut and extended instead,
+    /// each path that is kept would keep the room of the longest before it, and somewhat more: an
+    /// array that makes way for a kept one asks for its room anew, and takes what malloc adds to it.
+    private func path(of name: [UInt8], directoryBytes: Int) -> [UInt8] {
+        var path: [UInt8] = []
+        path.reserveCapacity(directoryBytes + 1 + name.count)
+        path += self.path[..<directoryBytes]
+        if directoryBytes > prefixBytes { path.append(0x2F) }
+        path += name
+        return path
     }
 
     private mutating func leave() {
