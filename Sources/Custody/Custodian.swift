@@ -140,7 +140,7 @@ package final class Custodian {
             channel,
             surroundings,
             link,
-            session,
+            surroundings.journal(session),
             named: session.name,
             order,
             mode: mode,
