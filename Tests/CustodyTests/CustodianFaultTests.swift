@@ -225,7 +225,7 @@ import Testing
                 #expect(lab.libvirt.isRunning && !lab.libvirt.hasJob, "\(event), \(isForGood)")
                 if event == "suspending" { #expect(!lab.libvirt.calls.contains("suspend")) }
                 if event == "exporting" { #expect(!lab.libvirt.calls.contains("beginBackup")) }
-                if !isForGood, event != "ended" {
+                if !isForGood {
                     try lab.expectNothingHeld("\(mode), \(event)")
                 }
             }
@@ -248,5 +248,52 @@ import Testing
         #expect(failure.code == 6)
         #expect(failure.message.contains("\(held.session) of alice since 20"))
         #expect(lab.libvirt.calls.count { $0 == "suspend" } == 1)
+    }
+
+    @Test func `a step out of order is refused, and the hold goes on`() throws {
+        let lab = try HoldLab()
+        _ = try lab.hold(.strict)
+        for request in [
+            CustodyRequest.step(.mounted, readers: []), .hold(lab.order(.strict)), .list,
+        ] {
+            guard case .failed(let failure)? = try lab.ask(request) else {
+                Issue.record("\(request)")
+                return
+            }
+            #expect(failure.code == 2)
+        }
+        #expect(lab.libvirt.isPaused)
+        guard case .released(let release)? = try lab.ask(.release) else {
+            Issue.record("not released")
+            return
+        }
+        #expect(release.isIntact)
+        try lab.expectNothingHeld()
+    }
+
+    @Test func `a message that makes no sense ends the hold as the front's end does`() throws {
+        let lab = try HoldLab()
+        _ = try lab.hold(.strict)
+        try lab.front.send([99, 1, 2])
+        lab.end()
+        try lab.expectNothingHeld()
+        #expect(try lab.history()?.ending == .abandoned)
+    }
+
+    @Test func `a domain that others suspend just before us is not ours`() throws {
+        let lab = try HoldLab()
+        lab.libvirt.state.withState {
+            // Between the session's beginning and the last look before our suspend.
+            $0.meanwhile = { name, count in name == "status" && count == 3 ? .suspend : nil }
+        }
+        guard case .failed(let failure)? = try lab.hold(.strict) else {
+            Issue.record("held")
+            return
+        }
+        #expect(failure.code == 6)
+        lab.end()
+        #expect(lab.libvirt.isPaused)
+        #expect(!lab.libvirt.calls.contains("resume") && !lab.libvirt.calls.contains("suspend"))
+        #expect(try lab.history()?.ending == .refused)
     }
 }

@@ -175,6 +175,9 @@ final class FakeConnection: DomainConnection, Sendable {
         if let change { libvirt.change(change) }
         let lost = DomainControlError(.connectionLost, "the connection was lost")
         if told.withLock({ $0.isLost }) { throw lost }
+        guard libvirt.state.withState({ $0.isKnown }) else {
+            throw DomainControlError(.noDomain, "no such domain")
+        }
         switch fault {
         case .error(let kind): throw DomainControlError(kind, "it went wrong")
         case .lostBefore:
@@ -191,10 +194,7 @@ final class FakeConnection: DomainConnection, Sendable {
 
     func domain(named name: String) throws(DomainControlError) -> any DomainControl {
         try call("find") { _ throws(DomainControlError) in
-            guard libvirt.state.withState({ $0.isKnown }) else {
-                throw DomainControlError(.noDomain, "no such domain")
-            }
-            return FakeDomain(self)
+            FakeDomain(self)
         }
     }
 
