@@ -27,6 +27,7 @@ final class FakeLibvirt: DomainHost, Sendable {
         var job = DomainJob.none
         var backup: String?
         var isKnown = true
+        var uri = FakeLibvirt.uri
         /// Each call so far, such as `suspend`.
         var calls: [String] = []
         /// What goes wrong at the call of that name and number, or of that number in all.
@@ -130,7 +131,7 @@ final class FakeConnection: DomainConnection, Sendable {
         (self.libvirt, self.near, self.far) = (libvirt, near, far)
     }
 
-    var uri: String { FakeLibvirt.uri }
+    var uri: String { libvirt.state.withState { $0.uri } }
     var versions: String { "fake 1" }
     var signal: FileDescriptor { far.descriptor }
 

@@ -190,4 +190,39 @@ import Testing
         #expect(try recover(lab).map(\.outcome) == [.recovered])
         #expect(lab.libvirt.isPaused)
     }
+
+    @Test func `a domain that another libvirt holds is not taken for gone`() throws {
+        let (name, lines) = try journal(.brief)
+        for count in [2, 5, 10] {
+            let lab = try HoldLab()
+            try plant(name, Array(lines.prefix(count).joined()), in: lab.state)
+            lab.libvirt.state.withState { $0.uri = "qemu+unix:///system?socket=/run/other" }
+            lab.libvirt.change(.undefine)
+            #expect(try recover(lab).map(\.outcome) == [.held])
+            lab.libvirt.state.withState { $0.uri = FakeLibvirt.uri }
+            #expect(try recover(lab).map(\.outcome) == [.recovered])
+        }
+    }
+
+    @Test func `what is left of readers is ended, and strangers are not`() throws {
+        let (name, lines) = try journal(.strict)
+        let reader = try ChildProcess(.init(program: "/bin/sleep", arguments: ["60"]))
+        pauseThread(seconds: 0.05)
+        for programs in [[], ["/usr/bin/sleep", "/bin/sleep"]] {
+            let lab = try HoldLab { $0.programs = programs }
+            try plant(name, Array(lines.prefix(3).joined()), in: lab.state)
+            let identity = try #require(ProcessIdentity(of: reader.processID))
+            try append(.connected(readers: [identity]), to: name, in: lab)
+            lab.libvirt.change(.suspend)
+            #expect(try recover(lab).map(\.outcome) == [.recovered])
+            try lab.expectNothingHeld()
+            #expect(identity.isAlive == programs.isEmpty)
+        }
+        #expect(reader.ending() == .killed(signal: 9))
+    }
+
+    private func append(_ record: SessionRecord, to name: String, in lab: HoldLab) throws {
+        let store = SessionStore(stateDirectory: lab.state)
+        try #require(try store.takeOver(name)).append(record)
+    }
 }
