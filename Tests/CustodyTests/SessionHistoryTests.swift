@@ -98,9 +98,8 @@ struct SessionHistoryTests {
         concurrently(8) { part in
             for position in stride(from: part, to: journal.count + 3, by: 8) {
                 let old = position < journal.count ? journal[position] : 0
-                let others: [UInt8] =
-                    Self.isThorough
-                    ? Array(UInt8.min...UInt8.max) : [old ^ 1 << (position % 8), 0, 10]
+                let bits = Self.isThorough ? 0..<8 : position % 8..<position % 8 + 1
+                let others = bits.map { old ^ 1 << UInt8($0) } + [0, 10]
                 for byte in others where byte != old {
                     var changed = journal + [0, 0, 0]
                     changed[position] = byte

@@ -123,6 +123,35 @@ struct SessionStoreTests {
         }
     }
 
+    @Test func `whoever looks while a line is written sees it whole or not at all`() throws {
+        let scratch = try Scratch()
+        let store = scratch.store
+        let session = try store.begin(Journals.opening())
+        let isDone = Atomic(false)
+        let seen = Mutex<[SessionEntry]>([])
+        concurrently(2) { number in
+            if number == 0 {
+                for _ in 0..<100 {
+                    try? session.append(.invalidated(reason: String(repeating: "x", count: 300)))
+                }
+                isDone.store(true, ordering: .sequentiallyConsistent)
+            } else {
+                while !isDone.load(ordering: .sequentiallyConsistent) {
+                    let entries = (try? store.list()) ?? []
+                    seen.withLock { $0 += entries }
+                }
+            }
+        }
+        #expect(session.history.records.count == 101)
+        for entry in seen.withLock({ $0 }) {
+            guard entry.isActive, case .history(let history) = entry.content else {
+                Issue.record("\(entry.content)")
+                return
+            }
+            #expect(session.history.records.starts(with: history.records))
+        }
+    }
+
     @Test func `what a crash left of a line is written over`() throws {
         let next = Journals.lines(Journals.strict)[3]
         for kept in [1, 40, next.count - 1] {
