@@ -105,6 +105,13 @@ package final class Custodian {
         guard let host, let connection, let found else {
             throw CustodyFailure(code: 2, "No domain was found yet.")
         }
+        guard order.stateDirectory.hasPrefix("/") else {
+            throw CustodyFailure(code: 2, "The directory of state is not an absolute path.")
+        }
+        // libvirt would take a job that names no disk for one of all disks.
+        guard order.mode != .brief || !order.exports.isEmpty else {
+            throw CustodyFailure(code: 2, "A point in time of no disk makes no sense.")
+        }
         let link = DomainLink(host: host, connection: connection, control: found, run: order.run)
         let mode = try gate(order, found)
         try expectQuiet(link, mode)
@@ -140,7 +147,7 @@ package final class Custodian {
             channel,
             surroundings,
             link,
-            session,
+            surroundings.journal(session),
             named: session.name,
             order,
             mode: mode,

@@ -15,15 +15,14 @@ package enum CustodianRole {
     ) {
         OwnProcess.ignoreTerminationSignals()
         let parent = OwnProcess.parentID
-        // Whoever takes over what its parent left behind is not the front.
-        let nobody = ProcessIdentity(processID: 0, startTicks: 0)
-        let front = parent > 1 ? ProcessIdentity(of: parent) ?? nobody : nobody
+        let front =
+            ProcessIdentity(of: parent) ?? ProcessIdentity(processID: parent, startTicks: 0)
         let control = FileDescriptor.inherited(EngineDescriptor.control, "the front's channel")
         // A front that does not read must not keep us from resuming.
         try? control.limitSending(seconds: sendSeconds)
         var programs = ownPrograms + readers
         // Whatever embeds the library is known by the file that it was started from.
-        if front != nobody, let program = try? FileDescriptor.linkTarget("/proc/\(parent)/exe") {
+        if let program = try? FileDescriptor.linkTarget("/proc/\(parent)/exe") {
             programs.append(program)
         }
         let surroundings = CustodySurroundings(

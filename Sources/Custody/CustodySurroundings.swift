@@ -28,6 +28,8 @@ package struct CustodySurroundings: Sendable {
     package var programs: [String]
     /// The free bytes of the file system that a directory lies on; nil where that is not known.
     package var freeBytes: @Sendable (String) -> UInt64? = { try? Linux.freeBytes(at: $0) }
+    /// What journals a session; its own journal, where no test is to see it fail.
+    package var journal: @Sendable (Session) -> any SessionWriting = { $0 }
 
     package init(
         front: ProcessIdentity,

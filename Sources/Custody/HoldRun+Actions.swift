@@ -19,25 +19,56 @@ extension HoldRun {
         case .tell(let word): tell(word)
         case .reconnect: timers[.reconnect] = monotonicNanoseconds()
         case .retryLater: retryLater()
-        case .end: timers = [:]
+        case .end:
+            timers = [:]
+            finishJournal()
         }
         return true
     }
 
+    /// Writes `record`, after those that could not be written before it.
     private func journal(_ record: SessionRecord, _ isBinding: Bool) -> Bool {
         if case .resumed = record, pausedUntil == nil { pausedUntil = monotonicNanoseconds() }
         do throws(SystemError) {
-            try surroundings.probe.around(record) { () throws(SystemError) in
-                try session.append(record)
-            }
+            try writeLeftOvers()
+            try write(record)
         } catch {
-            warnings.append("The session's journal lacks `\(record.event)`: \(error).")
-            guard isBinding else { return true }
+            if !hasJournalFailed {
+                warnings.append("The session's journal could not be written: \(error).")
+            }
+            hasJournalFailed = true
+            guard isBinding else {
+                leftOvers.append(record)
+                return true
+            }
             queue.insert(.journalFailed, at: 0)
             return false
         }
         return true
     }
+
+    private func write(_ record: SessionRecord) throws(SystemError) {
+        try surroundings.probe.around(record) { () throws(SystemError) in
+            try session.append(record)
+        }
+    }
+
+    private func writeLeftOvers() throws(SystemError) {
+        while let record = leftOvers.first {
+            try write(record)
+            leftOvers.removeFirst()
+        }
+    }
+
+    /// A journal that says less than was done would have somebody resume what others pause later.
+    private func finishJournal() {
+        for _ in 0..<Self.lastAttempts where !leftOvers.isEmpty {
+            guard (try? writeLeftOvers()) == nil else { return }
+            pauseThread(seconds: times.retry)
+        }
+    }
+
+    private static let lastAttempts = 10
 
     // MARK: - libvirt
 

@@ -25,6 +25,9 @@ final class HoldRun {
     var queue: [Event] = []
     var readers: [ProcessIdentity] = []
     var warnings: [String] = []
+    /// Records that could not be written and are still to be.
+    var leftOvers: [SessionRecord] = []
+    var hasJournalFailed = false
     /// The domain as it is held.
     var facts: DomainFacts
     var seenRunning: UInt64 = 0

@@ -46,6 +46,14 @@ final class Undoing {
         do throws(DomainControlError) { link = try found() } catch {
             return held("libvirt does not answer: \(error.message).")
         }
+        if link == nil, history.owesJob || history.owesResume != .nothing,
+            history.opening.uri != connection.uri
+        {
+            return held(
+                "This libvirt (\(connection.uri)) does not know it; it was held through "
+                    + "\(history.opening.uri)."
+            )
+        }
         if history.owesJob {
             record(.withdrawing)
             if let obstacle = abortJob(link) {
@@ -109,7 +117,7 @@ final class Undoing {
     /// Why the domain is still paused by us, or may be; nil where it is not.
     private func resume(_ link: DomainLink?) -> String? {
         guard history.owesResume != .nothing else { return nil }
-        guard let link else { return missing() }
+        guard let link else { return resumed(.gone, "libvirt does not know it any more.") }
         do throws(DomainControlError) {
             switch try link.sighting() {
             case .gone: return resumed(.gone, "It is in another run, or does not run.")
@@ -121,15 +129,6 @@ final class Undoing {
         } catch {
             return "It could not be resumed: \(error.message)."
         }
-    }
-
-    /// Where libvirt does not know it: that of the session may be another one.
-    private func missing() -> String? {
-        let uri = history.opening.uri
-        guard uri == connection.uri else {
-            return "This libvirt (\(connection.uri)) does not know it; it was held through \(uri)."
-        }
-        return resumed(.gone, "libvirt does not know it any more.")
     }
 
     private func resumePaused(_ link: DomainLink) throws(DomainControlError) -> String? {

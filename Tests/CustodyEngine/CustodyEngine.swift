@@ -62,8 +62,8 @@ private struct StoppingProbe: CustodyProbe {
 
     private func write(_ bytes: [UInt8]) throws(SystemError) {
         let place = try FileDescriptor.openDirectory(directory)
-        let pending = try place.createFile("reached.new")
+        let pending = try place.createFile("reached.\(OwnProcess.processID)")
         try pending.write(bytes, at: 0)
-        try place.rename("reached.new", over: "reached")
+        try place.rename("reached.\(OwnProcess.processID)", over: "reached")
     }
 }
