@@ -131,7 +131,8 @@ class Guest:
         return {name.decode(): int(number) for name, number in FSYNCED.findall(said)}
 
     def wait_booted(self):
-        wait_until(lambda: {ROOT_LOG, LOCAL_LOG} <= self.fsynced().keys(), "writes on both disks", 120)
+        both = {ROOT_LOG, LOCAL_LOG}
+        wait_until(lambda: both <= self.fsynced().keys(), "writes on both disks", 120)
 
     def is_writing(self, seconds=10):
         """Whether it goes on with both its files within so many seconds."""
