@@ -92,7 +92,13 @@ package final class LiveDomain: Sendable {
         let mode: HoldMode = options.pauseMode == .brief ? .brief : .strict
         switch CustodyGate.decide(facts.status, of: facts.uuid, expecting: nil, mode: mode) {
         case .offline: return .offline
-        case .refuse(let failure): throw GloveboxError(failure)
+        case .refuse(let failure):
+            let error = GloveboxError(failure)
+            throw GloveboxError(
+                error.kind,
+                "\(HoldText.plain(facts.name)) cannot be read now. \(error.message)",
+                advice: error.advice
+            )
         case .hold(let mode):
             guard options.starting.mayHold else {
                 throw GloveboxError(
