@@ -145,6 +145,12 @@ let package = Package(
             path: "Tests/EngineDriver",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "custody-engine",
+            dependencies: ["Custody", "Linux"],
+            path: "Tests/CustodyEngine",
+            swiftSettings: strict
+        ),
         .target(
             name: "FuzzTargets",
             dependencies: ["DiskFormats"],

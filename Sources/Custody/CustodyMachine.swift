@@ -88,6 +88,8 @@ package struct CustodyMachine: Hashable, Sendable {
     package var isHolding: Bool { phase == .holding }
     /// Whether the front was told to stop and has not answered.
     package var awaitsFront: Bool { phase == .stopping }
+    /// Whether a state is waited for that was asked for.
+    package var awaitsState: Bool { phase == .confirming || phase == .watching }
     /// Whether the hold is being undone.
     package var isUnwinding: Bool { cause != nil && !hasEnded }
 
@@ -223,7 +225,8 @@ extension CustodyMachine {
     private mutating func journalFailedInHold() -> [Action] {
         let why = "The journal of the session could not be written."
         guard reading != nil else {
-            isHeld = false
+            // In brief mode it was that of the resume.
+            (isHeld, isPauseOnRecord) = (false, mode != .asFound)
             return unwind(.failed(CustodyFailure(code: 6, why)))
         }
         return invalidate(.lost(why))

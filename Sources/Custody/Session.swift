@@ -68,8 +68,16 @@ package final class Session: SessionWriting, Sendable {
             let rest = Int(clamping: max(state.writtenEnd, next.byteCount) - next.byteCount)
             bytes += [UInt8](repeating: 0, count: rest)
             state.writtenEnd = max(state.writtenEnd, next.byteCount)
-            try journal.write(bytes, at: offset)
-            try journal.synchronizeData()
+            do throws(SystemError) {
+                try journal.write(bytes, at: offset)
+                try journal.synchronizeData()
+            } catch {
+                // Where the disk is full, what was not written must not be written over either.
+                if let size = try? journal.status().size {
+                    state.writtenEnd = min(state.writtenEnd, size)
+                }
+                throw error
+            }
             state.history = next
             state.writtenEnd = next.byteCount
             // Nothing comes any more: the room that was kept for it is given back.

@@ -46,8 +46,11 @@ enum SessionJournal {
             throw JSONError("its sum is wrong")
         }
         var before = chain
-        var members = try chain.read(bytes)
-        _ = members.optional("v")
+        guard chain.skip(bytes) else {
+            throw JSONError("it does not follow from the line before it")
+        }
+        var members = try JSONMembers(JSONValue(bytes), of: "it")
+        _ = (try members.value("seq"), try members.value("prev"), members.optional("v"))
         let event = try members.string("event")
         let record = try SessionRecord(event, &members)
         guard let time = Timestamp(iso8601: try members.string("time")) else {
@@ -60,7 +63,9 @@ enum SessionJournal {
             monotonic: try members.integer("monotonic")
         )
         _ = try members.string("sum")
-        try members.end()
+        do throws(JSONError) { try members.end() } catch {
+            throw JSONError("\(error): a newer Glovebox may have written it")
+        }
         // There is one way to write each line: what was written otherwise was not written by us.
         guard encoded(line, after: &before).dropLast().elementsEqual(bytes) else {
             throw JSONError("it is not written as Glovebox writes it")

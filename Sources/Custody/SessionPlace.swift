@@ -120,7 +120,7 @@ enum SessionPlace {
         do throws(SystemError) { return try body() } catch {
             switch error.errno {
             case ENOENT: return nil
-            case ELOOP, ENOTDIR:
+            case ELOOP, ENOTDIR, EISDIR:
                 throw .refused("\(path) is a symbolic link, or is not what it has to be")
             default: throw .system(error)
             }

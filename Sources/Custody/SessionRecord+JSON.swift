@@ -79,7 +79,7 @@ extension SessionRecord {
         case "resumed": self = .resumed(try members.word("resumption"))
         case "recovering": self = .recovering(by: try ProcessIdentity(members.value("by")))
         case "ended": self = .ended(try members.word("ending"))
-        default: throw JSONError("\"event\" is no word that this Glovebox knows")
+        default: throw JSONError("\"event\" is a word that only a newer Glovebox can know")
         }
     }
 
@@ -181,7 +181,7 @@ extension JSONMembers {
         _ name: String
     ) throws(JSONError) -> Word where Word.RawValue == String {
         guard let word = Word(rawValue: try string(name)) else {
-            throw JSONError("\"\(name)\" is no word that this Glovebox knows")
+            throw JSONError("\"\(name)\" is a word that only a newer Glovebox can know")
         }
         return word
     }

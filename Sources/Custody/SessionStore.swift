@@ -217,7 +217,8 @@ package struct SessionStore: Sendable {
         var refusal = ""
         for _ in 0..<Self.readAttempts {
             let bytes = try inSession { () throws(SystemError) in
-                try journal.bytes(in: 0..<UInt64(SessionJournal.bytesMax + 1))
+                let size = try journal.status().size
+                return try journal.bytes(in: 0..<min(size, UInt64(SessionJournal.bytesMax) + 1))
             }
             do throws(SessionError) {
                 let history = try SessionHistory(journal: bytes)
