@@ -207,7 +207,7 @@ let package = Package(
         .testTarget(
             name: "CustodyTests",
             dependencies: [
-                "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
+                "Casework", "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
                 "TestSupport",
             ],
             swiftSettings: strict
@@ -216,7 +216,7 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
-                "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport", "XML",
+                "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport",
             ],
             resources: [.copy("Domains")],
             swiftSettings: strict

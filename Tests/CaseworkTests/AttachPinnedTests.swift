@@ -221,6 +221,38 @@ struct AttachPinnedImageTests {
         #expect(try disk.source.bytes(at: 0, count: bytes.count) == bytes)
     }
 
+    @Test func `what libvirt wrote of an instance leads to its disks, and to them alone`() throws {
+        let bench = try AttachBench()
+        let base = "8f3c0d1e5a7b9c2d4e6f8091a2b3c4d5e6f70819"
+        for (index, name) in [base, "ephemeral_1_40d1d2c"].enumerated() {
+            try bench.write([UInt8](repeating: UInt8(index), count: 1 << 16), bench.base(name))
+        }
+        try bench.create("disk", ["-f", "qcow2", "-b", "../_base/\(base)", "-F", "raw"])
+        try bench.create(
+            "disk.eph0",
+            ["-f", "qcow2", "-b", bench.base("ephemeral_1_40d1d2c"), "-F", "raw"]
+        )
+        // A guest's own disk, which it made look like an overlay on another's.
+        try bench.write(emptyImage(backing: bench.base(base)), bench.path("disk.swap"))
+        try bench.write([UInt8](repeating: 4, count: 1 << 16), bench.path("disk.config"))
+        let own = "/var/lib/nova/instances/\(DomainFixture.uuid)"
+        let text = try DomainFixture.text("file").replacingOccurrences(
+            of: own,
+            with: bench.directory
+        )
+        .replacingOccurrences(of: "/var/lib/nova/instances/_base/", with: bench.base(""))
+        let disks = DomainDisks(try DomainDescription(xml: text))
+        let attached = try disks.readable.map { disk in
+            try attach(disk.path, options: AttachOptions(chain: disk.chain, locking: .none))
+        }
+        #expect(attached.map(\.layers.count) == [2, 2, 1, 1])
+        #expect(attached.map(\.format) == [.qcow2, .qcow2, .raw, .raw])
+        #expect(
+            try attached.map { try $0.source.bytes(at: 0, count: 1) } == [[0], [1], [0x51], [4]]
+        )
+        #expect(attached.flatMap(\.warnings).isEmpty)
+    }
+
     @Test func `the survey before an approval follows the pinned chain, too`() throws {
         let bench = try Self.bench()
         func files(_ options: AttachOptions) -> Int {
@@ -237,7 +269,8 @@ struct AttachPinnedImageTests {
     @Test func `an image that QEMU was given a description for is refused`() throws {
         let bench = try Self.bench()
         let name =
-            "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"\(bench.base("base"))\"}}"
+            #"json:{"driver":"raw","file":{"driver":"file","filename":""#
+            + bench.base("base") + "\"}}"
         try bench.create("mid", ["-f", "qcow2", "-b", name, "-F", "raw"])
         let error = #expect(throws: AttachError.self) { try Self.open(bench, Self.chain(bench)) }
         #expect(error?.kind == .refused && error?.message.contains("JSON") == true)

@@ -111,8 +111,9 @@ package struct AttachOptions: Sendable {
 
     /// The format of the image, where the caller knows it better than `disk.info` and the header.
     package var format: ImageFormat?
-    /// The files and formats that the image must be found to consist of: those of the live
-    /// description, for a disk of a running domain. Then neither `disk.info` nor a signature counts.
+    /// The files and formats that the image must be found to consist of, for a disk of a domain.
+    ///
+    /// Those of its description; then neither `disk.info` nor a signature counts.
     package var chain: PinnedChain?
     /// Directories, with all below them, where backing files may lie, besides the usual ones.
     package var allowedBackingDirectories: [String]

@@ -3,15 +3,18 @@ internal import DiskFormats
 extension ChainWalk {
     /// The format of the image itself as far as it is stated: the pinned chain's comes first, and
     /// nothing may say otherwise.
-    func topFormat(stated format: ImageFormat?) throws(AttachError) -> ImageFormat? {
+    func topFormat(
+        _ file: Files.File,
+        stated format: ImageFormat?
+    ) throws(AttachError) -> ImageFormat? {
         guard let pinned else { return format }
         guard let top = pinned.layers.first else {
-            throw AttachError(.usage, "", "the description of the running domain states no layer")
+            throw AttachError(.usage, file.path, "no layer is stated for it")
         }
         guard let format, format != top.format else { return top.format }
         throw AttachError(
             .usage,
-            top.path,
+            file.path,
             "the running domain has it as \(top.format.rawValue); leave out "
                 + "--format \(format.rawValue)"
         )

@@ -35,7 +35,7 @@ struct ChainWalk<Files: LayerFiles> {
         let rule = DirectoryRule(image: located.realPath, also: allowedDirectories, files)
         var layers: [Layer] = []
         var next: (file: Files.File, format: ImageFormat?)? = (
-            located, try topFormat(stated: format)
+            located, try topFormat(located, stated: format)
         )
         while let (file, stated) = next {
             if let stated { try pinned?.check(file, stated, layer: layers.count, files) }

@@ -1,10 +1,11 @@
+package import Custody
 internal import XML
 
 /// What libvirt says a domain is: the parts of its XML that matter for reading its disks.
 ///
 /// Checked as far as a text can be: the identity has its form, no disk is named twice, chains end
-/// within ``layersMax``. Who wrote what in it differs: formats and paths are libvirt's own, names in
-/// ``nova`` are chosen by users, and none of it is fit for a terminal unescaped. Source:
+/// within ``layersMax``. Who wrote what in it differs: formats and paths are libvirt's own, names
+/// in ``nova`` are chosen by users, and none of it is fit for a terminal unescaped. Source:
 /// libvirt.org/formatdomain.html.
 package struct DomainDescription: Equatable, Sendable {
     /// The most disks that a domain may have.
@@ -30,6 +31,9 @@ package struct DomainDescription: Equatable, Sendable {
     package let disks: [DomainDisk]
     /// Whether Nova has started it from a rescue image, with its own disk beside that.
     package let isNovaRescue: Bool
+
+    /// The run that it describes; nil where it is not running.
+    package var run: DomainRun? { id.map { DomainRun(uuid: uuid, id: $0) } }
 
     /// A user and a group of the host.
     package struct Owner: Equatable, Sendable {

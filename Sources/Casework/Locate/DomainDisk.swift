@@ -19,8 +19,9 @@ package struct DomainDisk: Equatable, Sendable {
         package let ready: String?
     }
 
-    /// The name of the device in the description, such as `vda`: letters and digits only, and no two
-    /// disks of a domain have the same.
+    /// The name of the device in the description, such as `vda`.
+    ///
+    /// Letters and digits only; no two disks of a domain have the same.
     package let target: String
     /// The bus, such as `virtio`, `scsi` or `ide`.
     package let bus: String?
@@ -66,7 +67,7 @@ package struct DomainDisk: Equatable, Sendable {
         while let backing = next, backing.attribute("type") != nil || !backing.children.isEmpty {
             guard layers.count < DomainDescription.layersMax else {
                 throw DomainDescription.unusable(
-                    "the chain of \(self.target) has more than \(DomainDescription.layersMax) layers"
+                    "\(self.target) has more than \(DomainDescription.layersMax) layers"
                 )
             }
             let format = try backing.single("format")?.attribute("type")

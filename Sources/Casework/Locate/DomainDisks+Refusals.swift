@@ -73,8 +73,8 @@ struct RefusalText {
             refused(
                 .block,
                 "is the block device \(path.debugDescription), which is not read here",
-                "Read a volume through a snapshot of it: `openstack volume snapshot create --force`, "
-                    + "a volume from that, and its content copied to a file; or detach the volume. "
+                "Read a volume through a snapshot of it (`openstack volume snapshot create "
+                    + "--force`, a volume from that, its content copied to a file), or detach it. "
                     + "For LVM, `lvcreate --snapshot` and a copy of the snapshot."
             )
         case .network(let name, let image):
@@ -84,8 +84,8 @@ struct RefusalText {
                 .volume,
                 "is the volume \(volume.debugDescription) of the pool \(pool.debugDescription), "
                     + "which is not read here",
-                "Look with `virsh vol-path` where it lies, and give that file while the instance is "
-                    + "shut off."
+                "Look with `virsh vol-path` where it lies, and give that file while the instance "
+                    + "is shut off."
             )
         case .directory(let path):
             refused(

@@ -4,7 +4,7 @@ internal import Linux
 package struct DomainDisks: Equatable, Sendable {
     /// A disk that is read by the files and formats that the description states.
     package struct Readable: Equatable, Sendable {
-        /// How guest paths call it: the name of its file, or where that is not its alone, ``target``.
+        /// How guest paths call it: its file's name, or where that is not its alone, ``target``.
         package let name: String
         /// The name of the device in the description, such as `vda`.
         package let target: String
@@ -86,7 +86,7 @@ package struct DomainDisks: Equatable, Sendable {
         var caveats: [String] = []
         if disk.isShareable {
             caveats.append(
-                "\(disk.target) is shareable: another domain may write to it while this one is held."
+                "\(disk.target) is shareable: another domain may write to it while this is held."
             )
         }
         if disk.isTransient {

@@ -2,8 +2,8 @@ internal import XML
 
 /// What Nova's libvirt driver notes about an instance in the metadata of its domain.
 ///
-/// A statement of Nova's when it last wrote it, and no proof: names are chosen by users and may hold
-/// any character that XML can carry; escape them before a terminal sees them.
+/// A statement of Nova's when it last wrote it, and no proof. Names are chosen by users and may
+/// hold any character that XML can carry; escape them before a terminal sees them.
 package struct NovaMetadata: Equatable, Sendable {
     /// A user or project of Keystone.
     package struct Party: Equatable, Sendable {
@@ -73,9 +73,8 @@ package struct NovaMetadata: Equatable, Sendable {
         )
         let root = try child("root", of: element)
         let image = root?.attribute("type") == "image" ? root?.attribute("uuid") : nil
-        rootImage = image?.lowercased()
-        if let rootImage, !ApprovalDocument.isUUID(rootImage) {
-            throw DomainDescription.unusable("the root image of Nova's note is no uuid")
+        rootImage = image.flatMap {
+            ApprovalDocument.isUUID($0.lowercased()) ? $0.lowercased() : nil
         }
     }
 

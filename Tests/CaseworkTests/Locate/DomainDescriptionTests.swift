@@ -1,3 +1,4 @@
+import Custody
 import Testing
 
 @testable import Casework
@@ -10,6 +11,7 @@ import Testing
         #expect(domain.uuid == DomainFixture.uuid)
         #expect(domain.name == "instance-0000002a" && domain.id == 1 && domain.type == "qemu")
         #expect(domain.emulator == "/usr/bin/qemu-system-x86_64")
+        #expect(domain.run == DomainRun(uuid: DomainFixture.uuid, id: 1))
         #expect(domain.owner?.userID == 64055 && domain.owner?.groupID == 64055)
         #expect(!domain.isNovaRescue)
         let nova = try #require(domain.nova)
@@ -47,7 +49,7 @@ import Testing
 
     @Test func `every kind of source is told, and a chain that is not stated is unknown`() throws {
         let domain = try DomainFixture.description("volumes")
-        #expect(domain.id == nil && domain.nova?.version == 0 && domain.nova?.rootImage == nil)
+        #expect(domain.run == nil && domain.nova?.version == 0 && domain.nova?.rootImage == nil)
         #expect(domain.owner == nil)
         let disks = domain.disks
         #expect(
@@ -124,6 +126,22 @@ import Testing
         // Nova bounds names by characters, and a user fills them.
         let long = String(repeating: "😀", count: 255) + "\u{202E}&#10;\u{1B}".dropLast()
         #expect(try read(note("1.1", long))?.instanceName?.unicodeScalars.last == "\n")
+    }
+
+    @Test func `a root that is no image, or has no uuid, is none`() throws {
+        let uuid = "C0FFEE00-1234-4abc-8def-0123456789ab"
+        for (root, expected) in [
+            ("type='image' uuid='\(uuid)'", uuid.lowercased()), ("type='image' uuid=''", nil),
+            ("type='image'", nil), ("type='volume' uuid='\(uuid)'", nil),
+            ("type='image' uuid='None'", nil),
+        ] {
+            let metadata = """
+                <instance xmlns='http://openstack.org/xmlns/libvirt/nova/1.1'>
+                <root \(root)/></instance>
+                """
+            let domain = try DomainDescription(xml: DomainFixture.xml(metadata: metadata))
+            #expect(domain.nova?.rootImage == expected && domain.nova?.user == nil)
+        }
     }
 
     @Test(arguments: [

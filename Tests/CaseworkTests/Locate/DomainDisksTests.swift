@@ -1,3 +1,4 @@
+import Linux
 import Testing
 
 @testable import Casework
@@ -46,7 +47,8 @@ import Testing
     @Test func `a name that a shell could act on is not put into a command`() throws {
         for name in ["a;reboot", "-x", "a b", "$(x)", "a`x`", "a&#10;b"] {
             let disks = try Self.disks(
-                "<disk type='network'><source protocol='rbd' name='\(name)'/><target dev='vda'/></disk>"
+                "<disk type='network'><source protocol='rbd' name='\(name)'/>"
+                    + "<target dev='vda'/></disk>"
             )
             #expect(disks.refused.first?.advice.contains("rbd export POOL/IMAGE@") == true)
             #expect(disks.refused.first?.message.contains("\n") == false)
@@ -123,6 +125,17 @@ import Testing
             DomainFixture.disk("/a/x") + DomainFixture.disk("/b/x", dev: "vdb", format: "")
         )
         #expect(mixed.readable.map(\.name) == ["vda"])
+    }
+
+    @Test func `a path is carried as paths of the host are, whatever characters it has`() throws {
+        for path in ["/srv/\u{10FE80}\u{10FEFF}/disk", "/srv/e\u{301}", "/srv/a b&amp;&quot;&#10;"]
+        {
+            let disks = try Self.disks(DomainFixture.disk(path))
+            let text = path.replacing("&amp;&quot;&#10;", with: "&\"\n")
+            let found = try #require(disks.readable.first)
+            #expect(CommandLineBytes.decode(found.path) == Array(text.utf8))
+            #expect(found.chain.layers[0].path.utf8.elementsEqual(found.path.utf8))
+        }
     }
 
     @Test func `a shareable and a transient disk are read with a caveat`() throws {
