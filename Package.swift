@@ -223,7 +223,7 @@ let package = Package(
         .testTarget(
             name: "CustodyTests",
             dependencies: [
-                "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
+                "Casework", "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
                 "TestSupport",
             ],
             swiftSettings: strict
@@ -232,7 +232,11 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
+<<<<<<< HEAD
                 "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport", "XML",
+=======
+                "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport",
+>>>>>>> front
             ],
             resources: [.copy("Domains")],
             swiftSettings: strict

@@ -18,7 +18,7 @@ struct UsageCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     func run() throws { try options.withInstance(at: target, for: .list, show) }

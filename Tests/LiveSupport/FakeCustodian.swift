@@ -43,7 +43,7 @@ package final class FakeCustodian: CustodianStarting {
         /// The next request; throws where there is none.
         @discardableResult
         package func hear() throws -> CustodyRequest {
-            guard let bytes = try channel.receive(deadline: deadline(inSeconds: 20)) else {
+            guard let bytes = try channel.receive(deadline: deadline(inSeconds: 300)) else {
                 throw DiskError(.truncated, "channel", "ended")
             }
             let request = try CustodyRequest(bytes)

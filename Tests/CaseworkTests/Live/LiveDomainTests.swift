@@ -220,6 +220,7 @@ import Testing
         let orders = Self.holds(custodian)
         #expect(orders.map(\.mode) == [.brief, .strict])
         #expect(orders.first?.exports == [.init(target: "vda", byteCount: 1 << 16)])
+        #expect(orders.last?.exports == [])
         #expect(domain.consistency == .suspended)
         #expect(bench.warnings.all.withLock { $0 }.contains { $0.contains("unsupported") })
         #expect(domain.release()?.isIntact == true)

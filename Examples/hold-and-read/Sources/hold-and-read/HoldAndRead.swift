@@ -1,7 +1,8 @@
 import Glovebox
 
-/// Prints a file of an instance that runs. The instance is suspended meanwhile, for ten seconds at
-/// most, and goes on whatever happens.
+/// Prints a file of an instance that runs.
+///
+/// The instance is suspended meanwhile, for ten seconds at most, and goes on whatever happens.
 ///
 ///     sudo swift run hold-and-read domain:instance-0000002a /etc/hostname
 @main
