@@ -34,6 +34,17 @@ struct CustodyWorld: Hashable {
         }
     }
 
+    /// Nothing is decided because of a sentence: worlds that differ in one are the same.
+    mutating func forgetSentences() {
+        machine.obstacle = ""
+        switch machine.cause {
+        case .touched: machine.cause = .touched("")
+        case .lost: machine.cause = .lost("")
+        case .failed: machine.cause = .failed(CustodyFailure(code: 6, ""))
+        case .released, .frontGone, .limit, nil: break
+        }
+    }
+
     /// Hands an event in; returns the rules that were broken.
     mutating func take(_ event: CustodyMachine.Event, failingAt index: Int? = nil) -> [String] {
         var broken: [String] = []
