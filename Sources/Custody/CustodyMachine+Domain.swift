@@ -98,7 +98,8 @@ extension CustodyMachine {
             switch phase {
             case .holding, .releasing: invalidate(.lost(why))
             case .stopping, .ended: []
-            case .withdrawing, .looking, .waiting, .cutOff: move(to: .cutOff, [])
+            // Where nothing is owed any more, no connection is needed.
+            case .withdrawing, .looking, .waiting, .cutOff: goOn()
             case .idle, .suspending, .confirming, .exporting: fail(6, why)
             case .resuming, .watching: fail(6, why)
             }
