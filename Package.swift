@@ -232,11 +232,7 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
-<<<<<<< HEAD
                 "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport", "XML",
-=======
-                "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport",
->>>>>>> front
             ],
             resources: [.copy("Domains")],
             swiftSettings: strict
