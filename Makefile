@@ -2,6 +2,9 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where systemd looks for units of this prefix; the state of /usr and /usr/local is the host's own.
+UNITS = $(PREFIX)/lib/systemd/system
+STATE = $(if $(filter /usr /usr/local,$(PREFIX)),/var/lib/glovebox,$(PREFIX)/var/lib/glovebox)
 SCRIPTS := Scripts
 # Found when a recipe first needs it, not when make starts.
 FIND_SWIFT = swift=$$($(SCRIPTS)/find-swift)
@@ -46,10 +49,18 @@ install: ## install the programs (as root, what `make build` made)
 	install -m 0755 $(RELEASE)/glovebox "$(DESTDIR)$(PREFIX)/bin/glovebox"
 	install -m 0755 $(RELEASE)/glovebox-engine \
 		"$(DESTDIR)$(PREFIX)/libexec/glovebox/glovebox-engine"
+	install -d "$(DESTDIR)$(UNITS)"
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@STATE@|$(STATE)|g' \
+		Packaging/systemd/glovebox-recover.service.in \
+		>"$(DESTDIR)$(UNITS)/glovebox-recover.service"
+	install -m 0644 Packaging/systemd/glovebox-recover.timer "$(DESTDIR)$(UNITS)"
+	@test -n "$(DESTDIR)" -o ! -d /run/systemd/system || \
+		echo "Now: systemctl daemon-reload && systemctl enable --now glovebox-recover.timer"
 
 uninstall: ## remove what `make install` installed
 	rm -f "$(DESTDIR)$(PREFIX)/bin/glovebox" \
-		"$(DESTDIR)$(PREFIX)/libexec/glovebox/glovebox-engine"
+		"$(DESTDIR)$(PREFIX)/libexec/glovebox/glovebox-engine" \
+		"$(DESTDIR)$(UNITS)/glovebox-recover.service" "$(DESTDIR)$(UNITS)/glovebox-recover.timer"
 	-rmdir "$(DESTDIR)$(PREFIX)/libexec/glovebox" 2>/dev/null
 
 soak: build ## the tests that take long: every truncation, many more random corruptions

@@ -50,10 +50,16 @@ let package = Package(
             path: "Sources/CLibraries/CGuestfs",
             pkgConfig: "libguestfs"
         ),
+        .systemLibrary(
+            name: "CLibvirt",
+            path: "Sources/CLibraries/CLibvirt",
+            pkgConfig: "libvirt"
+        ),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "DiskFormats", dependencies: ["CChecksums"], swiftSettings: strict + spans),
         .target(name: "Digests", dependencies: ["CDigest"], swiftSettings: strict),
         .target(name: "JSON", dependencies: ["DiskFormats", "Linux"], swiftSettings: strict),
+        .target(name: "XML", swiftSettings: strict),
         .target(
             name: "Compression",
             dependencies: ["CCompression", "DiskFormats"],
@@ -71,8 +77,18 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "LibvirtDomains",
+            dependencies: ["CLibvirt", "Custody", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "NBDClient",
             dependencies: ["CNBD", "DiskFormats", "Linux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "NetworkBlock",
+            dependencies: ["DiskFormats", "Linux"],
             swiftSettings: strict
         ),
         .target(
@@ -88,7 +104,8 @@ let package = Package(
         .executableTarget(
             name: "glovebox-engine",
             dependencies: [
-                "Custody", "EngineProtocol", "GuestfsEngine", "NBDClient", "DiskFormats", "Linux",
+                "Custody", "EngineProtocol", "GuestfsEngine", "LibvirtDomains", "NBDClient",
+                "DiskFormats", "Linux",
             ],
             swiftSettings: strict
         ),
@@ -96,7 +113,7 @@ let package = Package(
             name: "Casework",
             dependencies: [
                 "DiskFormats", "Compression", "ArchiveFile", "Custody", "EngineProtocol", "Linux",
-                "Digests", "JSON",
+                "Digests", "JSON", "NetworkBlock", "XML",
             ],
             swiftSettings: strict
         ),
@@ -124,12 +141,25 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["DiskFormats"],
             path: "Tests/Support",
+            exclude: ["hostile_server.py"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "LiveSupport",
+            dependencies: ["Casework", "Custody", "DiskFormats", "EngineProtocol", "Linux"],
+            path: "Tests/LiveSupport",
             swiftSettings: strict
         ),
         .executableTarget(
             name: "engine-driver",
             dependencies: ["Casework", "EngineProtocol", "Linux"],
             path: "Tests/EngineDriver",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "custody-engine",
+            dependencies: ["Custody", "LibvirtDomains", "Linux"],
+            path: "Tests/CustodyEngine",
             swiftSettings: strict
         ),
         .target(
@@ -141,7 +171,8 @@ let package = Package(
         .testTarget(
             name: "GloveboxCommandsTests",
             dependencies: [
-                "GloveboxCommands", "Casework", "Checkers", "DiskFormats", "JSON", argumentParser,
+                "GloveboxCommands", "Glovebox", "Casework", "Checkers", "Custody", "DiskFormats",
+                "JSON", "Linux", "LiveSupport", argumentParser,
             ],
             swiftSettings: strict
         ),
@@ -162,6 +193,12 @@ let package = Package(
             dependencies: ["JSON", "DiskFormats"],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "XMLTests",
+            dependencies: ["XML"],
+            resources: [.copy("Samples")],
+            swiftSettings: strict
+        ),
         .testTarget(name: "DigestsTests", dependencies: ["Digests"], swiftSettings: strict),
         .testTarget(
             name: "DiskFormatsTests",
@@ -171,13 +208,22 @@ let package = Package(
         .testTarget(
             name: "NBDClientTests",
             dependencies: ["NBDClient", "DiskFormats", "TestSupport"],
-            exclude: ["hostile_server.py"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "NetworkBlockTests",
+            dependencies: ["NetworkBlock", "DiskFormats", "Linux", "TestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LibvirtDomainsTests",
+            dependencies: ["LibvirtDomains", "Custody", "Linux"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "CustodyTests",
             dependencies: [
-                "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
+                "Casework", "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
                 "TestSupport",
             ],
             swiftSettings: strict
@@ -186,8 +232,9 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
-                "EngineProtocol", "Digests", "JSON", "TestSupport",
+                "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport", "XML",
             ],
+            resources: [.copy("Domains")],
             swiftSettings: strict
         ),
     ]

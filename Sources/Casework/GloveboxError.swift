@@ -14,6 +14,8 @@ public struct GloveboxError: Error, Equatable, Sendable {
         case unreadable = 5
         /// The instance or image is in a state that does not allow it now.
         case wrongState = 6
+        /// An instance may still be held: `glovebox recover` lets go of it.
+        case held = 7
         /// Interrupted, and cleaned up.
         case interrupted = 130
     }

@@ -64,7 +64,7 @@ package struct Held: Equatable, Sendable {
 }
 
 /// Why a hold ended before it was let go of.
-package enum HoldEnding: Equatable, Sendable {
+package enum HoldEnding: Hashable, Sendable {
     /// The longest pause is over.
     case limit(seconds: UInt32)
     /// The domain is not as we held it; a sentence.
@@ -137,7 +137,7 @@ package struct RecoveredSession: Equatable, Sendable {
 }
 
 /// Why a request was not carried out.
-package struct CustodyFailure: Error, Equatable, Sendable {
+package struct CustodyFailure: Error, Hashable, Sendable {
     /// The exit code that fits: 2 usage, 3 refused, 4 not found, 5 unreadable, 6 wrong state, 7 still
     /// held.
     package var code: UInt8

@@ -39,6 +39,8 @@ package struct HoldOrder: Equatable, Sendable {
     package var user: String
     /// In brief mode: the disks to export, by their target (`vda`), and the bytes of each.
     package var exports: [Export]
+    /// In brief mode: the domain's other disks, by their target, which the job is to leave alone.
+    package var otherTargets: [String]
     /// In brief mode: the user and group of QEMU, which makes socket and scratch files; nil for root.
     package var owner: Owner?
 
@@ -69,6 +71,7 @@ package struct HoldOrder: Equatable, Sendable {
         stateDirectory: String,
         user: String,
         exports: [Export] = [],
+        otherTargets: [String] = [],
         owner: Owner? = nil
     ) {
         self.run = run
@@ -77,6 +80,7 @@ package struct HoldOrder: Equatable, Sendable {
         self.stateDirectory = stateDirectory
         self.user = user
         self.exports = exports
+        self.otherTargets = otherTargets
         self.owner = owner
     }
 }
@@ -161,6 +165,7 @@ extension HoldOrder {
             writer.add(export.target)
             writer.add(export.byteCount)
         }
+        writer.add(list: otherTargets) { $0.add($1) }
         writer.add(optional: owner) { writer, owner in
             writer.add(owner.user)
             writer.add(owner.group)
@@ -180,6 +185,9 @@ extension HoldOrder {
             user: try reader.text(),
             exports: try reader.list(max: CustodyRequest.exportsMax) { reader throws(DiskError) in
                 Export(target: try reader.text(), byteCount: try reader.u64())
+            },
+            otherTargets: try reader.list(max: CustodyRequest.exportsMax) {
+                reader throws(DiskError) in try reader.text()
             },
             owner: try reader.optional { reader throws(DiskError) in
                 Owner(user: try reader.u32(), group: try reader.u32())

@@ -67,6 +67,11 @@ package struct HashChain: Equatable, Sendable {
         line.starts(with: Self.beginning(sequence + 1, head.hexadecimal))
     }
 
+    /// Whether `part` can be the beginning of the next line.
+    func isBegun(by part: [UInt8]) -> Bool {
+        zip(part, Self.beginning(sequence + 1, head.hexadecimal)).allSatisfy { $0 == $1 }
+    }
+
     private mutating func advance(past line: [UInt8]) {
         sequence += 1
         head = Digest(of: line + [UInt8(ascii: "\n")])

@@ -1,7 +1,7 @@
 /// A line of a session's journal: what is about to be done, or has been done.
 ///
 /// A record of an intent is on the disk before the act; the record after it says that it succeeded.
-package enum SessionRecord: Equatable, Sendable {
+package enum SessionRecord: Hashable, Sendable {
     /// A session begins; nothing has been touched yet.
     case opened(Opening)
     /// The domain is about to be suspended; when it was last seen running (monotonic nanoseconds).
@@ -36,7 +36,7 @@ package enum SessionRecord: Equatable, Sendable {
     case ended(Ending)
 
     /// The first record.
-    package struct Opening: Equatable, Sendable {
+    package struct Opening: Hashable, Sendable {
         /// The session's name, such as `20260131T235959Z-0123456789abcdef`.
         package var session: String
         package var run: DomainRun

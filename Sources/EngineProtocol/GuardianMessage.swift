@@ -50,8 +50,9 @@ package enum GuardianRequest: Equatable, Sendable {
     /// Begin: make the directory, serve each disk.
     ///
     /// `disks` are the formats of each disk's layers, the image first. Their files are the inherited
-    /// descriptors, all of the first disk, then all of the second, and so on.
-    case start(directory: String, disks: [[LayerFormat]])
+    /// descriptors, all of the first disk, then all of the second, and so on. With `areShared` a QEMU
+    /// that has them open for writing does not stand in the way: the instance is held by other means.
+    case start(directory: String, disks: [[LayerFormat]], areShared: Bool = false)
     /// Start the worker on the inherited end of its channel; once at most.
     case startWorker
 
@@ -89,12 +90,13 @@ extension GuardianRequest {
     package var bytes: [UInt8] {
         var writer = MessageWriter()
         switch self {
-        case .start(let directory, let disks):
+        case .start(let directory, let disks, let areShared):
             writer.add(UInt8(1))
             writer.add(directory)
             writer.add(list: disks) { writer, layers in
                 writer.add(list: layers) { $0.add($1.rawValue) }
             }
+            writer.add(areShared)
         case .startWorker: writer.add(UInt8(2))
         }
         return writer.bytes
@@ -115,7 +117,7 @@ extension GuardianRequest {
                 }
             }
             guard disks.allSatisfy({ !$0.isEmpty }) else { throw reader.malformed("no layer") }
-            self = .start(directory: directory, disks: disks)
+            self = .start(directory: directory, disks: disks, areShared: try reader.flag())
         case 2: self = .startWorker
         case let kind: throw reader.malformed("request \(kind)")
         }

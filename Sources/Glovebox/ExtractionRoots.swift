@@ -92,7 +92,7 @@ private struct Place {
                     guestPath: top.path,
                     name: [UInt8](name),
                     hidden: Set(hidden),
-                    layers: try instance.disk(top.volume.disk).image.hostFiles,
+                    layers: try instance.disk(top.volume.disk).image.spliceFiles,
                     volume: top.volume.description,
                     volumePath: volume == nil ? top.volumePath : nil
                 )

@@ -34,6 +34,25 @@ public final class Instance: Sendable {
         public var reason: String?
         /// How the engine is started; nil where there is none.
         package var engineSetup: Engine.Setup?
+        /// Where `glovebox-engine` is, which holds instances; nil where it lies with this program.
+        public var enginePath: String?
+        /// libvirt's URI, for a target `domain:…`; nil for its own default.
+        public var connectURI: String?
+        /// How an instance that runs is held while it is read.
+        public var pauseMode = PauseMode.strict
+        /// The longest time that an instance may be suspended, in seconds.
+        public var pauseSecondsMax: UInt32 = 120
+        /// Allows the engine for an instance that is suspended, and a pause of this many seconds.
+        public var acceptPauseSeconds: UInt32?
+        /// Where sessions are recorded; nil for this installation's directory of state.
+        public var stateDirectory: String?
+        /// Hears what a user ought to know while an instance is held, a sentence at a time.
+        public var onWarning: (@Sendable (String) -> Void)?
+        /// Hears what went wrong when an instance was let go of; ``withInstance(_:for:options:_:)``
+        /// throws it only where nothing else went wrong.
+        public var onUnwindingError: (@Sendable (GloveboxError) -> Void)?
+        /// Starts the custodian; nil for the one that belongs to this program.
+        package var custodian: (any CustodianStarting)?
 
         /// The defaults: formats as recorded, backing files beside the instance, journals replayed.
         public init(
@@ -50,6 +69,20 @@ public final class Instance: Sendable {
         var attaching: AttachOptions {
             AttachOptions(format: format, allowedBackingDirectories: allowedBackingDirectories)
         }
+
+        /// How a domain is found and held.
+        var live: LiveOptions {
+            var live = LiveOptions(
+                starting: custodian ?? CustodianProgram(path: enginePath),
+                warn: onWarning ?? { _ in }
+            )
+            live.connectURI = connectURI
+            live.pauseMode = pauseMode
+            live.pauseSecondsMax = pauseSecondsMax
+            live.acceptPauseSeconds = acceptPauseSeconds
+            live.stateDirectory = stateDirectory
+            return live
+        }
     }
 
     /// The target as it was given.
@@ -63,11 +96,17 @@ public final class Instance: Sendable {
     /// What was given as the reason for reading it.
     public let reason: String?
     private let admission: Admission
+    /// The domain, where the target is one.
+    let live: LiveDomain?
     private let slots: [LazyDisk]
     private let opening: VolumeOpening
     private let root = Memo<GuestTree>()
 
-    /// Finds the disks of `target`, an image file or an instance directory; attaches none yet.
+    /// Finds the disks of `target`, an image file, an instance directory, or a domain of libvirt as
+    /// `domain:NAME`, `domain:ID` or `domain:UUID`; attaches none yet.
+    ///
+    /// A domain that runs is held from the first read of its disks until ``release()``, or the end of
+    /// the value.
     ///
     /// Throws `refused` where the host's policy does not allow to open it for `purpose`. An approval
     /// by digests is the exception to attaching none: its image is attached, locked and hashed.
@@ -76,7 +115,8 @@ public final class Instance: Sendable {
         for purpose: Purpose,
         options: Options = Options()
     ) throws(GloveboxError) {
-        let located = try Target(target)
+        let live = try Self.domain(target, options)
+        let located = if let live { live.target } else { try Target(target) }
         let admission = try ApprovalGate.admit(
             located,
             for: purpose,
@@ -87,20 +127,44 @@ public final class Instance: Sendable {
         self.reason = options.reason
         self.target = target
         self.diskNames = located.disks.map(\.name)
+        self.live = live
+        live?.look()
         let box = DiskBox()
         var opening = VolumeOpening(choice: options.engine)
-        if options.engine != .native, let setup = options.engineSetup {
+        if let live { opening.willMount = { () throws(GloveboxError) in try live.mounting() } }
+        if options.engine != .native, var setup = options.engineSetup {
+            if live != nil {
+                setup.launcher = HeldLauncher(
+                    setup.launcher,
+                    acceptsPause: options.acceptPauseSeconds != nil
+                )
+            }
             opening.engine = Engine(setup, journal: options.journal) {
                 () throws(GloveboxError) in try box.disks()
             }
         }
         let slots = located.disks.map { [opening] in
-            LazyDisk(file: $0, options: options, admission: admission, opening: opening)
+            LazyDisk(
+                file: $0,
+                live: live,
+                options: options,
+                admission: admission,
+                opening: opening
+            )
         }
         box.slots.withLock { $0 = slots.map(WeakDisk.init) }
         self.slots = slots
         self.opening = opening
         if admission.isByDigest { _ = try disks() }
+    }
+
+    /// The domain that `target` names; nil where it is a path.
+    private static func domain(
+        _ target: String,
+        _ options: Options
+    ) throws(GloveboxError) -> LiveDomain? {
+        guard target.hasPrefix(Target.domainPrefix) else { return nil }
+        return try LiveDomain(target, options: options.live, attaching: options.attaching)
     }
 
     /// All disks, attached.
@@ -124,6 +188,9 @@ public final class Instance: Sendable {
     /// The disk of that name, attached.
     public func disk(_ name: String) throws(GloveboxError) -> Disk {
         guard let slot = slots.first(where: { $0.file.name == name }) else {
+            if let refused = live?.refused.first(where: { $0.target == name }) {
+                throw refused.error
+            }
             throw GloveboxError(
                 .notFound,
                 "\(target) has no disk \(name).",
@@ -246,6 +313,7 @@ extension String {
 /// A disk that is attached when it is first asked for.
 private final class LazyDisk: Sendable {
     let file: Target.DiskFile
+    private let live: LiveDomain?
     private let options: Instance.Options
     private let admission: Admission
     private let opening: VolumeOpening
@@ -254,11 +322,13 @@ private final class LazyDisk: Sendable {
 
     init(
         file: Target.DiskFile,
+        live: LiveDomain?,
         options: Instance.Options,
         admission: Admission,
         opening: VolumeOpening
     ) {
         self.file = file
+        self.live = live
         self.options = options
         self.admission = admission
         self.opening = opening
@@ -276,12 +346,7 @@ private final class LazyDisk: Sendable {
     private func attach() throws(GloveboxError) -> Disk {
         var found: [String] = []
         defer { warnings.withLock { $0 = found } }
-        let image: AttachedDisk
-        do throws(AttachError) {
-            image = try Casework.attach(file.path, options: options.attaching, warnings: &found)
-        } catch {
-            throw GloveboxError(error)
-        }
+        let image = try image(&found)
         try admission.confirm(image)
         return try Disk(
             name: file.name,
@@ -289,5 +354,14 @@ private final class LazyDisk: Sendable {
             journal: options.journal,
             opening: opening
         )
+    }
+
+    private func image(_ found: inout [String]) throws(GloveboxError) -> AttachedDisk {
+        if let live { return try live.image(file, warnings: &found) }
+        do throws(AttachError) {
+            return try Casework.attach(file.path, options: options.attaching, warnings: &found)
+        } catch {
+            throw GloveboxError(error)
+        }
     }
 }

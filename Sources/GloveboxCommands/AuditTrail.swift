@@ -35,11 +35,12 @@ struct AuditTrail {
     /// An instance is not read without that. A loose image is, with a warning; its line is not waited
     /// for until it is on the disk, so that a read takes no longer than before.
     func recordReading(of instance: Instance) throws(GloveboxError) -> AuditRecord? {
-        let isRequired = instance.instanceID != nil || instance.approval != nil
+        let subject = instance.instanceID ?? instance.domainID
+        let isRequired = subject != nil || instance.approval != nil
         let reading = AuditEvent.Reading(
             arguments: Program.arguments,
-            target: Self.realPath(instance.target),
-            instance: instance.instanceID,
+            target: instance.domainID == nil ? Self.realPath(instance.target) : instance.target,
+            instance: subject,
             approval: instance.approval?.id,
             reason: instance.reason
         )

@@ -20,7 +20,7 @@ struct CatCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Files in the guest.")
@@ -50,7 +50,7 @@ struct CatJob: Equatable {
                 in: file.fileSystem,
                 path: file.path,
                 to: try .standardOutput(),
-                layers: try instance.disk(file.volume.disk).image.hostFiles
+                layers: try instance.disk(file.volume.disk).image.spliceFiles
             )
             switch report.ending {
             case .outputClosed: return

@@ -18,7 +18,7 @@ struct DiskReport {
         for name in instance.diskNames {
             do throws(GloveboxError) {
                 let disk = try instance.disk(name)
-                let inner = try instance.innerVolumes(of: disk)
+                let inner = try instance.innerVolumesAtHand(of: disk)
                 let volumes = (disk.volumes + inner).map(VolumeReport.init)
                 reports.append(DiskReport(name: name, disk: disk, failure: nil, volumes: volumes))
             } catch {
@@ -30,11 +30,16 @@ struct DiskReport {
     }
 
     /// The document that docs/json.md describes.
-    static func json(target: String, _ reports: [DiskReport]) -> [UInt8] {
+    static func json(
+        target: String,
+        consistency: Consistency,
+        _ reports: [DiskReport]
+    ) -> [UInt8] {
         var json = JSONText()
         json.object { json in
             json.member("schema", "glovebox.disks/1")
             json.member("target", base64: "target_base64", host: target)
+            json.member("consistency", consistency.rawValue)
             json.key("disks")
             json.array { json in for report in reports { report.write(to: &json) } }
         }

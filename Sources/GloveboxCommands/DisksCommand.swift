@@ -16,7 +16,7 @@ struct DisksCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     /// What the arguments ask for.
@@ -36,7 +36,9 @@ struct DisksJob: Equatable {
         var output = StandardOutput()
         let reports = try DiskReport.all(of: instance)
         if settings.json {
-            try output.write(DiskReport.json(target: target, reports))
+            try output.write(
+                DiskReport.json(target: target, consistency: instance.consistency, reports)
+            )
         } else {
             for report in reports {
                 try output.write(Message.harmless(report.text(wide: output.isTerminal)))

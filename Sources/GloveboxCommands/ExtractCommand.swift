@@ -70,7 +70,7 @@ struct ExtractCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Show no progress.")
     var quiet = false
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Files and directories in the guest.")
@@ -94,10 +94,13 @@ struct ExtractCommand: ParsableCommand {
     func run() throws {
         let cancellation = CancellationFlag()
         let begun = CancellationFlag()
+        let guardian = HeldInstance()
+        defer { Interruption.forget() }
         Interruption.onFirst {
             cancellation.set()
-            // Nothing is held yet, and nothing looks at the flag before the extraction does.
-            if !begun.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
+            // Nothing looks at the flag before the extraction does.
+            guard !begun.isSet else { return }
+            Program.exit(guardian.letGo() ?? GloveboxError.Kind.interrupted.rawValue)
         }
         // A key that cannot sign, and a bag that cannot be made, are said before a disk is opened.
         let bag = try to.map { path in
@@ -106,9 +109,12 @@ struct ExtractCommand: ParsableCommand {
             }
             return try EvidenceBag(at: path, signer: signer)
         }
-        let summary = try options.withRecordedInstance(at: target, for: .extract) {
-            instance,
-            record in
+        let summary = try options.withRecordedInstance(
+            at: target,
+            for: .extract,
+            guardedBy: guardian,
+            tellsOfHold: true
+        ) { instance, record in
             try extract(from: instance, record, into: bag, cancellation, begun)
         }
         try summary.finish()
@@ -127,11 +133,16 @@ struct ExtractCommand: ParsableCommand {
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
         limits.keepsOwners = keepOwners
+        // Every read would fail from then on.
+        if let hold = instance.hold { limits.isOver = { !hold.isHeld } }
         let progress = ProgressLine(shown: !quiet && !options.json, total: places.estimatedBytes)
         // The last that may wait for long before anything is held: a FIFO opens with its reader.
         let stream = try openStream()
         begun.set()
-        if cancellation.isSet { Program.exit(GloveboxError.Kind.interrupted.rawValue) }
+        if cancellation.isSet {
+            _ = instance.release()
+            Program.exit(GloveboxError.Kind.interrupted.rawValue)
+        }
 
         let run: (Extraction.Sink) -> ExtractionReport = { sink in
             let extraction = Extraction(places.roots, to: sink, options: limits)
@@ -152,7 +163,8 @@ struct ExtractCommand: ParsableCommand {
                     lacksMount: places.lacksMount,
                     authority: BagAuthority(of: instance),
                     reason: instance.reason,
-                    audit: record
+                    audit: record,
+                    hold: instance.hold.map { BagHold($0) }
                 ),
                 cancellation: cancellation,
                 progress: { progress.show($0) }
@@ -172,6 +184,8 @@ struct ExtractCommand: ParsableCommand {
             report,
             notMounted: places.leftOut,
             lacksMount: places.lacksMount,
+            consistency: instance.consistency,
+            release: HoldScope.release(after: instance),
             isBag: bag != nil,
             seal: seal,
             json: options.json,
@@ -234,7 +248,8 @@ extension BagSource {
             target: instance.target,
             instance: instance.instanceID,
             disks: instance.attachedDisks,
-            inner: instance.engine?.knownInnerVolumes ?? []
+            inner: instance.engine?.knownInnerVolumes ?? [],
+            consistency: instance.consistency
         )
     }
 }

@@ -10,6 +10,9 @@ struct ExtractionSummary {
     /// What the guest mounts within what was asked for, but is not at hand; a sentence each.
     private let notMounted: [String]
     private let isComplete: Bool
+    private let consistency: Consistency
+    /// What became of the hold; nil where there was none.
+    private let release: HoldReport?
     /// Whether it is all or nothing.
     private let isBag: Bool
     private let seal: EvidenceBag.Seal?
@@ -23,6 +26,8 @@ struct ExtractionSummary {
         _ report: ExtractionReport,
         notMounted: [String],
         lacksMount: Bool,
+        consistency: Consistency = .offline,
+        release: HoldReport? = nil,
         isBag: Bool = false,
         seal: EvidenceBag.Seal? = nil,
         json: Bool,
@@ -30,7 +35,9 @@ struct ExtractionSummary {
     ) {
         self.report = report
         self.notMounted = notMounted
-        self.isComplete = report.isComplete && !lacksMount
+        self.isComplete = report.isComplete && !lacksMount && release?.problem == nil
+        self.consistency = consistency
+        self.release = release
         self.isBag = isBag
         self.seal = seal
         self.json = json
@@ -43,6 +50,8 @@ struct ExtractionSummary {
         } else {
             describe()
         }
+        // What is still held, and a hold that did not last, come before what followed from that.
+        if let problem = release?.problem { throw problem }
         switch report.ending {
         case .finished where isComplete:
             return
@@ -109,6 +118,14 @@ struct ExtractionSummary {
             json.member("schema", "glovebox.extract/1")
             json.member("complete", isComplete)
             json.member("ending", ending)
+            json.member("consistency", consistency.rawValue)
+            if let release {
+                json.key("hold")
+                json.object { json in
+                    json.member("session", release.session)
+                    release.write(to: &json)
+                }
+            }
             json.member("files", report.files)
             json.member("directories", report.directories)
             json.member("other", report.other)

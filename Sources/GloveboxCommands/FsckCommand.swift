@@ -34,7 +34,7 @@ struct FsckCommand: ParsableCommand {
     @Flag(help: "Try the repair of what is damaged on a throw-away layer, and say what it does.")
     var rehearse = false
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Volumes (disk:p1, disk:vg/root) or disks (disk) to check; all without it.")
@@ -48,10 +48,14 @@ struct FsckCommand: ParsableCommand {
                 advice: "Leave --no-replay out."
             )
         }
-        let reports = try options.withInstance(at: target, for: .check, check)
+        let (reports, consistency) = try options.withInstance(at: target, for: .check) {
+            (try check($0), $0.consistency)
+        }
         var output = StandardOutput()
         if options.json {
-            try output.write(FsckReport.json(target: target, reports))
+            try output.write(
+                FsckReport.json(target: target, consistency: consistency, reports)
+            )
         } else {
             for report in reports {
                 let text = FsckReport.text(report, verbose: options.verbose)

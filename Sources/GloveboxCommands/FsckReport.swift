@@ -103,11 +103,16 @@ enum FsckReport {
     }
 
     /// The document that docs/json.md describes.
-    static func json(target: String, _ reports: [CheckReport]) -> [UInt8] {
+    static func json(
+        target: String,
+        consistency: Consistency = .offline,
+        _ reports: [CheckReport]
+    ) -> [UInt8] {
         var json = JSONText()
         json.object { json in
             json.member("schema", "glovebox.fsck/1")
             json.member("target", base64: "target_base64", host: target)
+            json.member("consistency", consistency.rawValue)
             json.key("volumes")
             json.array { json in for report in reports { write(report, to: &json) } }
         }

@@ -19,7 +19,7 @@ struct StatCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "File in the guest.")
@@ -36,7 +36,7 @@ struct StatCommand: ParsableCommand {
         }
         var output = StandardOutput()
         if options.json {
-            try output.write(json(report, attributes, file, object))
+            try output.write(json(report, attributes, file, object, instance.consistency))
         } else {
             try output.write(text(report, attributes))
         }
@@ -47,7 +47,8 @@ struct StatCommand: ParsableCommand {
         _ report: FileReport,
         _ attributes: [ExtendedAttribute],
         _ file: GuestFile,
-        _ object: String
+        _ object: String,
+        _ consistency: Consistency
     ) throws(GloveboxError) -> [UInt8] {
         let (extents, isComplete) = try extents(of: file, report.inode, object)
         var json = JSONText()
@@ -62,6 +63,7 @@ struct StatCommand: ParsableCommand {
                     }
                 }
             }
+            json.member("consistency", consistency.rawValue)
             json.member("extents_known", file.fileSystem.knowsExtents)
             guard file.fileSystem.knowsExtents else { return }
             json.key("extents")

@@ -72,6 +72,41 @@ struct TargetOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "libvirt's URI, for a target domain:NAME, if not its usual one.",
+            valueName: "uri"
+        )
+    )
+    var connect: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "How an instance that runs is held: strict or brief.",
+            discussion:
+                "strict keeps it suspended for as long as it is read. brief suspends it for a "
+                + "moment, and reads its disks as they were then, by a backup job of libvirt's.",
+            valueName: "mode"
+        )
+    )
+    var pause = PauseName.strict
+
+    @Option(
+        help: ArgumentHelp(
+            "The longest time that an instance may be suspended.",
+            valueName: "seconds"
+        )
+    )
+    var maxPause: UInt32 = 120
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep an instance suspended for up to this long where the appliance is needed.",
+            valueName: "seconds"
+        )
+    )
+    var acceptPause: UInt32?
+
+    @Option(
+        help: ArgumentHelp(
             "Where the audit log is kept, if not at the program's own place.",
             discussion: "That is /var/lib/glovebox for root, ~/.local/state/glovebox for others.",
             valueName: "dir"
@@ -96,6 +131,10 @@ struct TargetOptions: ParsableArguments {
             keyFiles: keyFile,
             approval: approval,
             reason: reason,
+            connect: connect,
+            pause: pause.mode,
+            maxPause: maxPause,
+            acceptPause: acceptPause,
             stateDirectory: stateDir,
             json: json,
             verbose: verbose
@@ -111,13 +150,45 @@ struct TargetOptions: ParsableArguments {
         try settings.withInstance(at: target, for: purpose, body)
     }
 
-    /// The same, with the line of the audit log that says so.
+    /// The same, with the line of the audit log that says so; ``TargetSettings`` tells of the rest.
     func withRecordedInstance<Result>(
         at target: String,
         for purpose: Purpose,
+        guardedBy guardian: HeldInstance? = nil,
+        tellsOfHold: Bool = false,
         _ body: (Instance, AuditRecord?) throws -> Result
     ) throws -> Result {
-        try settings.withRecordedInstance(at: target, for: purpose, body)
+        try settings.withRecordedInstance(
+            at: target,
+            for: purpose,
+            guardedBy: guardian,
+            tellsOfHold: tellsOfHold,
+            body
+        )
+    }
+
+    func validate() throws {
+        guard maxPause > 0, acceptPause != 0 else {
+            throw ValidationError("A pause of 0 seconds is none: give at least 1.")
+        }
+        guard maxPause <= Self.pauseSecondsMax, acceptPause ?? 1 <= Self.pauseSecondsMax else {
+            throw ValidationError("No instance is suspended for more than a day.")
+        }
+    }
+
+    private static let pauseSecondsMax: UInt32 = 86_400
+}
+
+/// ``PauseMode`` as the command line has it.
+enum PauseName: String, ExpressibleByArgument, CaseIterable {
+    case strict
+    case brief
+
+    var mode: PauseMode {
+        switch self {
+        case .strict: .strict
+        case .brief: .brief
+        }
     }
 }
 

@@ -21,6 +21,14 @@ struct TargetSettings: Equatable {
     var approval: String?
     /// Why a target is read that needs no approval.
     var reason: String?
+    /// libvirt's URI; nil for its own default.
+    var connect: String?
+    /// How an instance that runs is held.
+    var pause = PauseMode.strict
+    /// The longest time that it may be suspended, in seconds.
+    var maxPause: UInt32 = 120
+    /// The pause that is accepted where the appliance is needed.
+    var acceptPause: UInt32?
     /// Where the audit log is; nil for the program's own place.
     var stateDirectory: String?
     /// Print JSON.
@@ -40,15 +48,44 @@ struct TargetSettings: Equatable {
 
     /// The same; `body` also gets the line of the audit log, or nil where none could be written, which
     /// only a loose image is opened without.
+    ///
+    /// An instance that is held is let go of in every case, also where somebody interrupts; `guardian`
+    /// sees to that where the caller takes care of interruptions. What was read of one that was not
+    /// held to the end is an error, unless `tellsOfHold`: then the result itself says so.
     func withRecordedInstance<Result>(
         at target: String,
         for purpose: Purpose,
+        guardedBy guardian: HeldInstance? = nil,
+        tellsOfHold: Bool = false,
         _ body: (Instance, AuditRecord?) throws -> Result
     ) throws -> Result {
+        if let shared = HoldScope.instance { return try use(shared, for: purpose, body) }
+        let guardian = guardian ?? HeldInstance(interruptible: target)
         let instance = try open(target, for: purpose)
+        guardian.take(instance)
+        defer { guardian.take(nil) }
         let record = try AuditTrail(stateDirectory: stateDirectory).recordReading(of: instance)
         defer { report(on: instance) }
-        return try body(instance, record)
+        let result: Result
+        do { result = try body(instance, record) } catch {
+            throw HeldInstance.error(error, after: instance.release())
+        }
+        let release = instance.release()
+        if let problem = release?.problem, !tellsOfHold { throw problem }
+        return result
+    }
+
+    /// Does what is to be done with an instance that others use as well: it stays held.
+    private func use<Result>(
+        _ instance: Instance,
+        for purpose: Purpose,
+        _ body: (Instance, AuditRecord?) throws -> Result
+    ) throws -> Result {
+        try instance.require(purpose)
+        let record = try AuditTrail(stateDirectory: stateDirectory).recordReading(of: instance)
+        let result = try body(instance, record)
+        try instance.hold?.check()
+        return result
     }
 
     private func open(_ target: String, for purpose: Purpose) throws -> Instance {
@@ -57,6 +94,12 @@ struct TargetSettings: Equatable {
         options.format = try ImageFormat.named(format)
         options.approval = approval
         options.reason = reason
+        options.connectURI = connect
+        options.pauseMode = pause
+        options.pauseSecondsMax = maxPause
+        options.acceptPauseSeconds = acceptPause
+        options.onWarning = { Message.warn($0) }
+        options.enginePath = enginePath
         options.engine = engine
         options.engineSetup = try EngineSettings(
             path: enginePath,
@@ -68,6 +111,8 @@ struct TargetSettings: Equatable {
 
     /// Says what came up while the volumes that a command used were opened.
     private func report(on instance: Instance) {
+        for warning in instance.warningsOfDomain { Message.warn(warning) }
+        if let release = instance.hold == nil ? nil : instance.release() { describe(release) }
         for (disk, warning) in instance.warningsOfUnusableDisks {
             Message.warn("\(disk): \(warning)")
         }
@@ -78,6 +123,16 @@ struct TargetSettings: Equatable {
             for volume in disk.volumes { describe(volume) }
         }
         for volume in instance.engine?.knownInnerVolumes ?? [] { describe(volume) }
+    }
+
+    private func describe(_ release: HoldReport) {
+        for warning in release.warnings { Message.warn(warning) }
+        guard verbose || release.pausedMilliseconds ?? 0 > 0 else { return }
+        let pause = release.pausedMilliseconds.map { "paused for \($0) ms" } ?? "paused"
+        Message.say(
+            "glovebox: the instance was \(pause) (\(release.consistency.rawValue), "
+                + "session \(release.session))"
+        )
     }
 
     private func describe(_ volume: Volume) {

@@ -18,7 +18,7 @@ struct UsageCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     func run() throws { try options.withInstance(at: target, for: .list, show) }
@@ -29,7 +29,7 @@ struct UsageCommand: ParsableCommand {
         let mounts = tree.map { [$0.root] + $0.mounts(below: [UInt8(ascii: "/")]) } ?? []
         var failures: [GloveboxError] = []
         for disk in try instance.disks() {
-            let volumes = disk.volumes + (try instance.innerVolumes(of: disk))
+            let volumes = disk.volumes + (try instance.innerVolumesAtHand(of: disk))
             // For boot loaders and config drives alone the engine is not started.
             let isWorthIt = volumes.contains { $0.needsEngine && !$0.isNeverRoot }
             for volume in volumes
@@ -62,7 +62,7 @@ struct UsageCommand: ParsableCommand {
         for row in rows {
             try output.write(
                 options.json
-                    ? json(row.volume, row.summary, row.point)
+                    ? json(row.volume, row.summary, row.point, instance.consistency)
                     : line(row.volume, row.summary, row.point)
             )
         }
@@ -82,7 +82,12 @@ struct UsageCommand: ParsableCommand {
         summary.totalBytes - min(summary.freeBytes, summary.totalBytes)
     }
 
-    private func json(_ volume: Volume, _ summary: FileSystemSummary, _ point: String?) -> [UInt8] {
+    private func json(
+        _ volume: Volume,
+        _ summary: FileSystemSummary,
+        _ point: String?,
+        _ consistency: Consistency
+    ) -> [UInt8] {
         var json = JSONText()
         json.object { json in
             json.member("volume", base64: "volume_base64", host: volume.name.description)
@@ -96,6 +101,7 @@ struct UsageCommand: ParsableCommand {
                 summary.totalInodes - min(summary.freeInodes, summary.totalInodes)
             )
             json.member("reader", volume.reader?.rawValue ?? "none")
+            json.member("consistency", consistency.rawValue)
             if let point { json.member("mounted_at", point) }
         }
         json.endLine()

@@ -23,6 +23,18 @@ extension FileDescriptor {
         throw .last("flock", path)
     }
 
+    /// Whether another has the whole file or directory for itself (``lockAlone()``).
+    ///
+    /// Whoever wants it at this very moment may be told that it is taken: keep such people out.
+    package func isLockedAlone() throws(SystemError) -> Bool {
+        if retrying({ flock(number, LOCK_SH | LOCK_NB) }) != 0 {
+            if errno == EWOULDBLOCK { return true }
+            throw .last("flock", path)
+        }
+        try unlock()
+        return false
+    }
+
     /// Lets go of the lock that ``lock(_:)`` took.
     package func unlock() throws(SystemError) {
         guard retrying({ flock(number, LOCK_UN) }) == 0 else { throw .last("flock", path) }

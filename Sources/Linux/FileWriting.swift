@@ -43,6 +43,26 @@ extension FileDescriptor {
         guard retrying({ fsync(number) }) == 0 else { throw .last("fsync", path) }
     }
 
+    /// Waits until content is on stable storage, and of the attributes what reading it back needs.
+    package func synchronizeData() throws(SystemError) {
+        guard retrying({ fdatasync(number) }) == 0 else { throw .last("fdatasync", path) }
+    }
+
+    /// Has the file system keep room for the first `count` bytes, which the file then has; what was
+    /// not written reads as zeros.
+    ///
+    /// No error where the file system keeps no room for anybody.
+    package func reserve(_ count: UInt64) throws(SystemError) {
+        guard let count = off_t(exactly: count) else {
+            throw SystemError(call: "posix_fallocate", path: path, errno: EFBIG)
+        }
+        // This one returns its error.
+        var result = EINTR
+        while result == EINTR { result = posix_fallocate(number, 0, count) }
+        guard ![0, EOPNOTSUPP, ENOSYS].contains(result) else { return }
+        throw SystemError(call: "posix_fallocate", path: path, errno: result)
+    }
+
     private func writeAll(
         _ bytes: RawSpan,
         call: String,

@@ -26,6 +26,8 @@ package enum OwnProcess {
     package static var userID: UInt32 { getuid() }
     /// The user whose rights it has (geteuid(2)).
     package static var effectiveUserID: UInt32 { geteuid() }
+    /// The group whose rights it has (getegid(2)).
+    package static var effectiveGroupID: UInt32 { getegid() }
 
     /// The path of its program, free of symbolic links.
     package static func program() throws(SystemError) -> String {

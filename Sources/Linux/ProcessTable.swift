@@ -13,6 +13,8 @@ package enum ProcessTable {
         package let parentID: Int32
         /// Its session, named by the process that leads it.
         package let session: Int32
+        /// When it started, in clock ticks since the host's start; nil where the line is cut off.
+        package let startTicks: UInt64?
     }
 
     /// What is known of a process; nil where there is none.
@@ -35,7 +37,9 @@ package enum ProcessTable {
             processID: process,
             isZombie: state == UInt8(ascii: "Z") || state == UInt8(ascii: "X"),
             parentID: parent,
-            session: session
+            session: session,
+            startTicks: fields.count > 19
+                ? UInt64(String(decoding: fields[19], as: UTF8.self)) : nil
         )
     }
 

@@ -1,4 +1,6 @@
+internal import Custody
 internal import GuestfsEngine
+internal import LibvirtDomains
 internal import Linux
 
 /// The program beside `glovebox` that holds what must not be part of it: foreign libraries, and
@@ -13,6 +15,7 @@ struct GloveboxEngine {
         let arguments = Program.arguments.map { String(decoding: $0, as: UTF8.self) }
         do throws(EngineFailure) {
             switch arguments.first {
+            case "custodian": CustodianRole.run(makeHost: libvirt)
             case "guardian": try GuardianRole.run()
             case "export": try ExportRole.run(Array(arguments.dropFirst()))
             case "worker": Program.exit(try WorkerEntry.run(Array(arguments.dropFirst())))
@@ -23,6 +26,12 @@ struct GloveboxEngine {
             try? StandardStream.error.write([UInt8]("glovebox-engine: \(error.message)\n".utf8))
             Program.exit(error.code)
         }
+    }
+
+    /// The libvirt of a URI.
+    private static let libvirt: @Sendable (String?) throws(DomainControlError) -> any DomainHost = {
+        uri throws(DomainControlError) in
+        try LibvirtHost(uri: uri)
     }
 }
 

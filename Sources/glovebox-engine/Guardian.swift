@@ -21,10 +21,11 @@ struct Guardian {
         _ control: Channel,
         _ directory: String,
         _ disks: [[LayerFormat]],
+        areShared: Bool,
         warnings: [String]
     ) -> EngineFailure? {
         do throws(EngineFailure) {
-            var guardian = try Guardian(control, directory, disks, warnings)
+            var guardian = try Guardian(control, directory, disks, areShared, warnings)
             try guardian.loop()
             return nil
         } catch {
@@ -36,6 +37,7 @@ struct Guardian {
         _ control: Channel,
         _ directory: String,
         _ disks: [[LayerFormat]],
+        _ areShared: Bool,
         _ warnings: [String]
     ) throws(EngineFailure) {
         self.warnings = warnings
@@ -50,7 +52,7 @@ struct Guardian {
                     defer { number += 1 }
                     return FileDescriptor.inherited(number, "disk \(index)")
                 }
-                exports.append(try DiskExport(index, directory, layers, files))
+                exports.append(try DiskExport(index, directory, layers, files, areShared))
             }
         } catch {
             throw EngineFailure(error)
@@ -171,7 +173,8 @@ private struct DiskExport {
         _ index: Int,
         _ directory: String,
         _ layers: [LayerFormat],
-        _ files: [FileDescriptor]
+        _ files: [FileDescriptor],
+        _ isShared: Bool
     ) throws(SystemError) {
         socket = "\(directory)/disk-\(index)"
         var descriptors = [EngineDescriptor.listener: try FileDescriptor.listening(at: socket)]
@@ -188,7 +191,8 @@ private struct DiskExport {
         }
         helper = try Helper(
             OwnProcess.program(),
-            ["export", "\(OwnProcess.processID)"] + layers.map(\.name),
+            ["export", "\(OwnProcess.processID)"] + (isShared ? [ExportRole.shared] : [])
+                + layers.map(\.name),
             environment: EngineEnvironment.fixed,
             descriptors: descriptors
         )

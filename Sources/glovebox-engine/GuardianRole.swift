@@ -20,7 +20,8 @@ enum GuardianRole {
             throw EngineFailure(error)
         }
         guard let first else { return }
-        guard case .start(let directory, let disks)? = try? GuardianRequest(first) else {
+        guard case .start(let directory, let disks, let areShared)? = try? GuardianRequest(first)
+        else {
             throw EngineFailure("The guardian's first message makes no sense.")
         }
         // Held until the end: what marks the directory as in use.
@@ -33,7 +34,13 @@ enum GuardianRole {
             throw EngineFailure(error)
         }
         let warnings = [Confinement.shortfall, leaveNetwork()].compactMap(\.self)
-        let failure = Guardian.work(control, directory, disks, warnings: warnings)
+        let failure = Guardian.work(
+            control,
+            directory,
+            disks,
+            areShared: areShared,
+            warnings: warnings
+        )
         cleanUp(directory)
         withExtendedLifetime(lock) {}
         if let failure {

@@ -105,6 +105,11 @@ def test_make_installs_and_uninstalls(tmp_path):
     assert tool(tmp_path / "usr/bin/glovebox", "--version") == ok("--version").out
     engine = tmp_path / "usr/libexec/glovebox/glovebox-engine"
     assert b"not by hand" in subprocess.run([engine], capture_output=True).stderr
+    units = tmp_path / "usr/lib/systemd/system"
+    service = (units / "glovebox-recover.service").read_text()
+    assert "ExecStart=/usr/bin/glovebox recover --quiet" in service and "@" not in service
+    assert "ReadWritePaths=-/var/lib/glovebox" in service
+    assert "OnBootSec" in (units / "glovebox-recover.timer").read_text()
     tool("make", "uninstall", *where)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -161,13 +161,29 @@ int glovebox_set_limit(int resource, uint64_t value) {
     return setrlimit(resource, &limit);
 }
 
-int glovebox_listen(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
+static int name_socket(struct sockaddr_un *address, const char *path) {
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address->sun_path) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    strcpy(address.sun_path, path);
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
+int glovebox_stream_socket(void) {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+int glovebox_connect(int client, const char *path) {
+    struct sockaddr_un address = {0};
+    if (name_socket(&address, path) == -1) return -1;
+    return connect(client, (struct sockaddr *)&address, sizeof address);
+}
+
+int glovebox_listen(const char *path) {
+    struct sockaddr_un address = {0};
+    if (name_socket(&address, path) == -1) return -1;
     int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (server == -1) return -1;
     if (bind(server, (struct sockaddr *)&address, sizeof address) == -1 ||

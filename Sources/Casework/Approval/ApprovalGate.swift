@@ -105,6 +105,12 @@ extension ApprovalGate {
         _ survey: TargetSurvey
     ) throws(GloveboxError) {
         switch approval.subject {
+        case .image where target.domain != nil:
+            throw GloveboxError(
+                .refused,
+                "The approval is for an image of certain bytes, which a domain's disk is not.",
+                advice: "Ask for an approval of the instance."
+            )
         case .image:
             guard target.disks.count == 1 else {
                 throw GloveboxError(

@@ -15,7 +15,11 @@ enum LayerSurvey {
     /// The files of the image at `path`, as `options` have it opened.
     static func files(of path: String, _ options: AttachOptions) -> [File] {
         let files = RecordingFiles(faults: options.faults)
-        let walk = ChainWalk(files: files, allowedDirectories: options.allowedBackingDirectories)
+        let walk = ChainWalk(
+            files: files,
+            allowedDirectories: options.allowedBackingDirectories,
+            pinned: options.chain
+        )
         var warnings: [String] = []
         _ = try? walk.layers(of: path, format: options.format, warnings: &warnings)
         return files.found

@@ -12,6 +12,7 @@ struct TargetSurvey {
     /// Every layer that was looked at; nil where this host has no instances, so that none was.
     let seen: Set<FileStatus.Identity>?
     private let parts: [Part]
+    private let domain: Target.Domain?
 
     /// Looks at the directory of the target and at the layers of its disks.
     init(
@@ -19,6 +20,7 @@ struct TargetSurvey {
         _ options: AttachOptions,
         _ instances: NovaInstances
     ) throws(GloveboxError) {
+        domain = target.domain
         guard !instances.isEmpty else {
             seen = nil
             parts = target.disks.map { Part(path: $0.path, place: .init(), isDisk: true) }
@@ -28,15 +30,38 @@ struct TargetSurvey {
         var parts: [Part] = []
         for disk in target.disks {
             var place = NovaInstances.Place()
+            var options = options
+            options.chain = disk.chain
             for file in LayerSurvey.files(of: disk.path, options) {
                 seen.insert(file.status.identity)
                 place.formUnion(try instances.place(realPath: file.realPath, file.status))
             }
             parts.append(Part(path: disk.path, place: place, isDisk: true))
         }
-        if let part = try Self.directory(target, instances) { parts.append(part) }
+        if target.domain == nil, let part = try Self.directory(target, instances) {
+            parts.append(part)
+        }
         self.seen = seen
         self.parts = parts
+        if let domain { try Self.refuseStrangers(parts, domain) }
+    }
+
+    /// libvirt and the directories have to agree on whose the disks are.
+    private static func refuseStrangers(
+        _ parts: [Part],
+        _ domain: Target.Domain
+    ) throws(GloveboxError) {
+        for part in parts {
+            guard let other = part.place.instances.first(where: { $0 != domain.uuid }) else {
+                continue
+            }
+            throw GloveboxError(
+                .refused,
+                "libvirt says that \(part.path) is a disk of \(domain.uuid), but it lies in the "
+                    + "directory of instance \(other).",
+                advice: "Find out why before anything is read: virsh domblklist \(domain.uuid)."
+            )
+        }
     }
 
     private static func directory(
@@ -57,19 +82,22 @@ struct TargetSurvey {
         return Part(path: target.path, place: place, isDisk: false)
     }
 
-    /// Whether any part of it is in an instances directory.
-    var isOfInstance: Bool { parts.contains(where: \.place.isInside) }
+    /// Whether any part of it is in an instances directory, or Nova says that it is an instance.
+    var isOfInstance: Bool { parts.contains(where: \.place.isInside) || domain?.isNovas == true }
 
     /// The uuid of the only instance that it has parts of.
     var instance: String? {
+        if let domain { return isOfInstance ? domain.uuid : nil }
         let all = parts.reduce(into: Set<String>()) { $0.formUnion($1.place.instances) }
         return all.count == 1 ? all.first : nil
     }
 
     /// What of it is not of the instance `uuid`, as a sentence; nil where everything is.
     ///
-    /// A backing file in `_base` belongs to whoever has it, but is nobody's by itself.
+    /// A backing file in `_base` belongs to whoever has it, but is nobody's by itself. What libvirt
+    /// says is a disk of the instance is so, wherever it lies.
     func firstPlace(notOf uuid: String) -> String? {
+        if let domain { return domain.uuid == uuid ? nil : "this is instance \(domain.uuid)" }
         for part in parts {
             if let other = part.place.instances.first(where: { $0 != uuid }) {
                 return "\(part.path) is of instance \(other)"

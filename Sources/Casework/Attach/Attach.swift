@@ -31,7 +31,11 @@ func attach(
     files: some LayerFiles,
     warnings: inout [String]
 ) throws(AttachError) -> AttachedDisk {
-    let walk = ChainWalk(files: files, allowedDirectories: options.allowedBackingDirectories)
+    let walk = ChainWalk(
+        files: files,
+        allowedDirectories: options.allowedBackingDirectories,
+        pinned: options.chain
+    )
     let layers = try walk.layers(of: path, format: options.format, warnings: &warnings)
 
     var described: [DiskLayer] = []

@@ -46,6 +46,8 @@ public struct AttachedDisk: Sendable {
     public let source: any BlockSource
     /// What a user ought to know, a sentence each.
     public let warnings: [String]
+    /// What holds the instance whose disk it is; nil where its image is held by locks.
+    package let hold: Hold?
     private let descriptors: [FileDescriptor?]
 
     init(
@@ -53,7 +55,8 @@ public struct AttachedDisk: Sendable {
         layers: [DiskLayer],
         descriptors: [FileDescriptor?],
         source: any BlockSource,
-        warnings: [String]
+        warnings: [String],
+        hold: Hold? = nil
     ) {
         self.path = path
         self.name = path.baseName
@@ -62,7 +65,26 @@ public struct AttachedDisk: Sendable {
         self.source = source
         self.warnings = warnings
         self.descriptors = descriptors
+        self.hold = hold
     }
+
+    /// The same disk of an instance that is held: nothing is read from it when that is over.
+    ///
+    /// `source` stands for its files where those are not to be read themselves.
+    func held(by hold: Hold, source other: (any BlockSource)? = nil, name: String) -> AttachedDisk {
+        AttachedDisk(
+            path: path,
+            layers: layers,
+            descriptors: other == nil ? descriptors : descriptors.map { _ in nil },
+            source: hold.guarded(other ?? source, name: "disk \(name)"),
+            warnings: warnings,
+            hold: hold
+        )
+    }
+
+    /// The files of ``hostFiles`` where bytes may go from them straight into a pipe: not those of an
+    /// instance that is held, since what is moved past its source is not asked about.
+    package var spliceFiles: [FileDescriptor] { hold == nil ? hostFiles : [] }
 
     /// The open files of all layers, the image itself first; empty where one has none.
     package var hostFiles: [FileDescriptor] {
@@ -89,6 +111,10 @@ package struct AttachOptions: Sendable {
 
     /// The format of the image, where the caller knows it better than `disk.info` and the header.
     package var format: ImageFormat?
+    /// The files and formats that the image must be found to consist of, for a disk of a domain.
+    ///
+    /// Those of its description; then neither `disk.info` nor a signature counts.
+    package var chain: PinnedChain?
     /// Directories, with all below them, where backing files may lie, besides the usual ones.
     package var allowedBackingDirectories: [String]
     /// What is done about locks.
@@ -99,11 +125,13 @@ package struct AttachOptions: Sendable {
     /// Creates options; without arguments, the careful ones.
     package init(
         format: ImageFormat? = nil,
+        chain: PinnedChain? = nil,
         allowedBackingDirectories: [String] = [],
         locking: Locking = .hold,
         faults: (@Sendable (Int) -> ReadFaults?)? = nil
     ) {
         self.format = format
+        self.chain = chain
         self.allowedBackingDirectories = allowedBackingDirectories
         self.locking = locking
         self.faults = faults

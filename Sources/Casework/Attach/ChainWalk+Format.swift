@@ -1,6 +1,25 @@
 internal import DiskFormats
 
 extension ChainWalk {
+    /// The format of the image itself as far as it is stated: the pinned chain's comes first, and
+    /// nothing may say otherwise.
+    func topFormat(
+        _ file: Files.File,
+        stated format: ImageFormat?
+    ) throws(AttachError) -> ImageFormat? {
+        guard let pinned else { return format }
+        guard let top = pinned.layers.first else {
+            throw AttachError(.usage, file.path, "no layer is stated for it")
+        }
+        guard let format, format != top.format else { return top.format }
+        throw AttachError(
+            .usage,
+            file.path,
+            "the running domain has it as \(top.format.rawValue); leave out "
+                + "--format \(format.rawValue)"
+        )
+    }
+
     /// The format of the image itself where the caller did not say it: from `disk.info` beside it,
     /// or else from its first bytes where those leave no doubt.
     func topFormat(

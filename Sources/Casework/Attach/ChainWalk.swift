@@ -20,6 +20,8 @@ struct ChainWalk<Files: LayerFiles> {
 
     let files: Files
     let allowedDirectories: [String]
+    /// What the walk has to find, where the disk is one of a running domain.
+    var pinned: PinnedChain?
 
     /// The layers, the image itself first; `warnings` grows by what a user ought to know.
     func layers(
@@ -32,8 +34,11 @@ struct ChainWalk<Files: LayerFiles> {
         try Self.refuseSpecial(located)
         let rule = DirectoryRule(image: located.realPath, also: allowedDirectories, files)
         var layers: [Layer] = []
-        var next: (file: Files.File, format: ImageFormat?)? = (located, format)
+        var next: (file: Files.File, format: ImageFormat?)? = (
+            located, try topFormat(located, stated: format)
+        )
         while let (file, stated) = next {
+            if let stated { try pinned?.check(file, stated, layer: layers.count, files) }
             let open = try files.open(file, layer: layers.count)
             warnings += open.warnings
             let format = if let stated { stated } else { try topFormat(open, &warnings) }
@@ -41,6 +46,7 @@ struct ChainWalk<Files: LayerFiles> {
             layers.append(layer)
             next = try backing(of: layer, after: layers, rule)
         }
+        try pinned?.checkEnd(layers.count)
         return layers
     }
 
@@ -52,6 +58,13 @@ struct ChainWalk<Files: LayerFiles> {
         do throws(DiskError) {
             return try QCOW2Header(reading: file.source)
         } catch {
+            if pinned != nil, [.badMagic, .truncated].contains(error.reason) {
+                throw AttachError(
+                    .refused,
+                    file.path,
+                    "the running domain has it as qcow2, but it is none: \(error)"
+                )
+            }
             throw AttachError(error, in: file.path)
         }
     }

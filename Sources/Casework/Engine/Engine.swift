@@ -174,7 +174,8 @@ extension Engine {
                 setup.progress("")
                 setup.warn(warning)
             }
-            let client = WorkerClient(processes)
+            let hold = disks.lazy.compactMap(\.image.hold).first
+            let client = WorkerClient(processes, hold: hold)
             let exports = zip(disks, processes.sockets).map { disk, socket in
                 WorkerDisk(
                     name: disk.name,

@@ -72,7 +72,15 @@ package final class EngineSession: Sendable {
         } catch {
             throw GloveboxError(.unreadable, "The engine could not be started: \(error).")
         }
-        watch.begin(.start(directory: directory, disks: formats))
+        let hold = disks.lazy.compactMap(\.hold).first
+        do throws(GloveboxError) {
+            // Before it opens anything: whoever holds the instance can end it from now on.
+            try hold?.connected(readers: [watch.guardian.processID])
+        } catch {
+            watch.guardian.kill()
+            throw error
+        }
+        watch.begin(.start(directory: directory, disks: formats, areShared: hold != nil))
         do throws(GloveboxError) {
             (exports, warnings) = try watch.waitUntilReady(deadline: end)
             try Self.check(exports, disks)

@@ -9,6 +9,7 @@ internal import Synchronization
 /// not fit, or none in time, ends the conversation for good.
 final class WorkerClient: Sendable {
     private let processes: EngineProcesses
+    private let hold: Hold?
     /// Why the conversation has ended; nil while it goes on.
     private let ended = Mutex<WorkerFailure?>(nil)
 
@@ -19,7 +20,11 @@ final class WorkerClient: Sendable {
     /// The worker itself gives up a launch before that.
     private static let launchSecondsMax: UInt64 = 1_500
 
-    init(_ processes: EngineProcesses) { self.processes = processes }
+    /// With `hold`, an answer only counts where the instance was held until it had come.
+    init(_ processes: EngineProcesses, hold: Hold? = nil) {
+        self.processes = processes
+        self.hold = hold
+    }
 
     /// Starts the appliance; true with KVM.
     func launch(
@@ -178,7 +183,9 @@ extension WorkerClient {
         let failure = ended.withLock { ended -> WorkerFailure? in
             if let ended { return ended }
             do throws(WorkerFailure) {
+                try checkHold()
                 try exchange(request, seconds: seconds, take)
+                try checkHold()
                 return nil
             } catch {
                 if error.kind == .appliance || error.kind == .channel { ended = error }
@@ -186,6 +193,13 @@ extension WorkerClient {
             }
         }
         if let failure { throw failure }
+    }
+
+    private func checkHold() throws(WorkerFailure) {
+        guard let hold else { return }
+        do throws(GloveboxError) { try hold.check() } catch {
+            throw WorkerFailure(.channel, error.message)
+        }
     }
 
     private func exchange(

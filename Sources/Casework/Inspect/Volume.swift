@@ -74,7 +74,10 @@ public final class Volume: Sendable {
     ///
     /// Throws where there is none, where two are claimed, or where no reader knows it.
     public func fileSystem() throws(GloveboxError) -> any FileSystem {
-        try opened.get { () throws(GloveboxError) in try open() }
+        try opened.get { () throws(GloveboxError) in
+            try opening.willMount?()
+            return try open()
+        }
     }
 
     /// The file system, if it has been opened; does not open it.
@@ -87,7 +90,10 @@ public final class Volume: Sendable {
 
     /// The file system where it is opened natively; nothing is ever started for it.
     package func nativeFileSystem() throws(GloveboxError) -> any FileSystem {
-        try openedNatively.get { () throws(GloveboxError) in try openNatively() }
+        try openedNatively.get { () throws(GloveboxError) in
+            try opening.willMount?()
+            return try openNatively()
+        }
     }
 
     /// Whether opening it means starting the engine: what it holds is nothing for the native reader.
@@ -217,6 +223,8 @@ package struct VolumeOpening: Sendable {
     package var choice: EngineChoice
     /// The engine; nil where there is none.
     package var engine: Engine?
+    /// Called before a file system is opened, which does not take place where it throws.
+    package var willMount: (@Sendable () throws(GloveboxError) -> Void)?
 
     package init(choice: EngineChoice = .native, engine: Engine? = nil) {
         self.choice = choice

@@ -1,6 +1,6 @@
 internal import Linux
 
-/// What a TARGET names: an instance directory of Nova, or a single image file.
+/// What a TARGET names: an instance directory of Nova, a single image file, or a domain of libvirt.
 package struct Target: Equatable, Sendable {
     /// A disk of the target.
     package struct DiskFile: Equatable, Sendable {
@@ -8,12 +8,34 @@ package struct Target: Equatable, Sendable {
         package let name: String
         /// The image file.
         package let path: String
+        /// The files that it must be found to consist of; nil where nobody states them.
+        package var chain: PinnedChain?
     }
+
+    /// A domain of libvirt.
+    package struct Domain: Equatable, Sendable {
+        /// The uuid, which for an instance of Nova is the instance's.
+        package let uuid: String
+        /// Whether Nova says in its description that it is one of its instances.
+        package let isNovas: Bool
+    }
+
+    /// What a TARGET begins with that names a domain; `./` before it names a file.
+    package static let domainPrefix = "domain:"
 
     /// The target as it was given.
     package let path: String
     /// Its disks, the root disk first.
     package let disks: [DiskFile]
+    /// The domain whose disks they are; nil where a path was given.
+    package let domain: Domain?
+
+    /// The disks of a domain, as they were found by its description.
+    init(_ name: String, _ domain: Domain, disks: [DiskFile]) {
+        path = name
+        self.domain = domain
+        self.disks = disks
+    }
 
     /// Finds the disks of `path`.
     ///
@@ -21,6 +43,7 @@ package struct Target: Equatable, Sendable {
     /// Nova's libvirt driver names them (`disk.local`, `disk.eph0`, `disk.swap`, `disk.config`).
     package init(_ path: String) throws(GloveboxError) {
         self.path = path
+        domain = nil
         let kind: FileStatus.Kind
         do throws(SystemError) {
             kind = try FileDescriptor.open(path, FileDescriptor.pathOnly).status().kind

@@ -67,6 +67,12 @@ int glovebox_set_limit(int resource, uint64_t value);
 /// A stream socket that listens at `path`.
 int glovebox_listen(const char *path);
 
+/// A stream socket that never waits, to be connected.
+int glovebox_stream_socket(void);
+
+/// Connects it to the server at `path`, without waiting: EAGAIN where the server's queue is full.
+int glovebox_connect(int client, const char *path);
+
 /// Sends one datagram to the socket of syslog, /dev/log, without waiting.
 int glovebox_system_log(const void *message, size_t count);
 

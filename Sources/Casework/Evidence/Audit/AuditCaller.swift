@@ -22,6 +22,9 @@ struct AuditCaller {
         sudoUser = OwnProcess.variable("SUDO_USER").map { String($0.prefix(Self.nameBytesMax)) }
     }
 
+    /// One word for whoever it is, such as `alice`, for people who find what was left behind.
+    var shortName: String { login ?? sudoUser ?? (userID == 0 ? "root" : "uid \(userID)") }
+
     func write(to json: inout JSONText) {
         json.member("uid", UInt64(userID))
         if let login { json.member("login", login) }

@@ -18,6 +18,8 @@ package struct BagContext: Sendable {
     package var host: String
     /// The head of the host's audit log once this run stands in it.
     package var audit: AuditRecord?
+    /// The hold under which it is read; nil for what is at rest by itself.
+    package var hold: BagHold?
 
     package init(
         paths: [String],
@@ -26,7 +28,8 @@ package struct BagContext: Sendable {
         lacksMount: Bool = false,
         authority: BagAuthority? = nil,
         reason: String? = nil,
-        audit: AuditRecord? = nil
+        audit: AuditRecord? = nil,
+        hold: BagHold? = nil
     ) {
         self.paths = paths
         self.program = program
@@ -35,6 +38,7 @@ package struct BagContext: Sendable {
         self.authority = authority
         self.reason = reason
         self.audit = audit
+        self.hold = hold
         self.host = hostName()
     }
 }

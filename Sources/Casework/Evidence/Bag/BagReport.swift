@@ -22,7 +22,7 @@ struct BagReport {
         if !taken.isComplete { writeMissing(to: &html) }
         writeNumbers(to: &html)
         writePeople(to: &html)
-        BagReportDisks(source: source).write(to: &html)
+        BagReportDisks(source: source, release: taken.release).write(to: &html)
         writeTree(to: &html)
         writeLeftOut(to: &html)
         writeChecking(to: &html)
@@ -85,6 +85,7 @@ extension BagReport {
                     + "was visited."
             )
         }
+        if let problem = taken.release?.problem { html.element("p", problem.message) }
         if !taken.notMounted.isEmpty {
             html.markup("<ul>")
             for sentence in taken.notMounted.prefix(Self.remarksMax) {

@@ -3,6 +3,8 @@ internal import DiskFormats
 /// The disks of a bag's source, drawn and described.
 struct BagReportDisks {
     let source: BagSource
+    /// What became of the hold; nil where there was none.
+    let release: HoldReport?
 
     private static let width = 900.0
     private static let shownMax = 32
@@ -116,20 +118,45 @@ struct BagReportDisks {
 
     private func writeConsistency(to html: inout HTMLText) {
         html.markup("<h3>State of the disks</h3><ul class=plain>")
-        let isLocked = source.disks.allSatisfy(\.isLocked)
-        html.element(
-            "li",
-            isLocked
-                ? "The instance was off: nobody wrote to the images, and QEMU's image locks were held "
-                    + "on them all the while, so that nobody could. Glovebox only reads."
-                : "The images were opened for reading only. Whether another machine wrote to them "
-                    + "meanwhile cannot be known: see the warnings."
-        )
+        html.element("li", consistency)
+        if let release {
+            html.element(release.isIntact ? "li" : "li class=warn", Self.end(release))
+        }
         for volume in source.opened { html.element("li", Self.state(of: volume)) }
         for warning in source.disks.flatMap(\.warnings).prefix(Self.shownMax) {
             html.element("li class=warn", warning)
         }
         html.markup("</ul>")
+    }
+
+    private var consistency: String {
+        switch source.consistency {
+        case .offline where source.disks.allSatisfy(\.isLocked):
+            "The instance was off: nobody wrote to the images, and QEMU's image locks were held "
+                + "on them all the while, so that nobody could. Glovebox only reads."
+        case .offline:
+            "The images were opened for reading only. Whether another machine wrote to them "
+                + "meanwhile cannot be known: see the warnings."
+        case .suspended:
+            "The instance was running, and was suspended for as long as its disks were read. What "
+                + "it had not written to them by then is not here. Glovebox only reads."
+        case .pointInTime:
+            "The instance was running. It was suspended for a moment, and its disks were read as "
+                + "they were then, while it went on. What it had not written to them by then is "
+                + "not here."
+        case .asFoundPaused:
+            "The instance had been paused by somebody else, and stayed so while its disks were "
+                + "read. What it had not written to them by then is not here."
+        }
+    }
+
+    private static func end(_ release: HoldReport) -> String {
+        let pause =
+            release.pausedMilliseconds.map { "Glovebox had it paused for \($0.grouped) ms" }
+            ?? "For how long it was paused is not known"
+        return release.isIntact
+            ? "\(pause). Nobody touched it while its disks were read, for all that is known."
+            : "\(pause). It was not held until all was read."
     }
 
     private static func state(of volume: BagSource.Volume) -> String {

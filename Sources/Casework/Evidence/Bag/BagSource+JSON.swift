@@ -15,7 +15,7 @@ extension BagSource {
             json.member(orNull: "instance", instance)
             json.member(orNull: "reason", context.authority?.reason ?? context.reason)
             json.member("host", context.host)
-            json.member(plain: "consistency", "offline")
+            json.member("consistency", consistency.rawValue)
             json.key("engine")
             json.array { json in
                 for volume in opened {

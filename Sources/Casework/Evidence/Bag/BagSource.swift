@@ -35,6 +35,8 @@ package struct BagSource: Sendable {
         let volumes: [Volume]
         /// Whether QEMU's read locks are held on all layers, and nothing hides those of others.
         let isLocked: Bool
+        /// Whether the instance is held instead.
+        let isHeld: Bool
         let warnings: [String]
     }
 
@@ -45,18 +47,22 @@ package struct BagSource: Sendable {
     let disks: [Disk]
     /// Volumes within volumes.
     let inner: [Volume]
+    /// How what is read of them belongs together.
+    let consistency: Consistency
 
     /// Describes disks that are attached, and the volumes within their volumes that were found.
     package init(
         target: String,
         instance: String?,
         disks: [Casework.Disk],
-        inner: [Casework.Volume]
+        inner: [Casework.Volume],
+        consistency: Consistency = .offline
     ) {
         self.target = target
         self.instance = instance
         self.disks = disks.map(Disk.init)
         self.inner = inner.map(Volume.init)
+        self.consistency = consistency
     }
 
     /// All volumes of which a file system was opened.
@@ -76,6 +82,7 @@ extension BagSource.Disk {
         table = disk.table
         volumes = disk.volumes.map(BagSource.Volume.init)
         isLocked = image.layers.allSatisfy(\.isLocked)
+        isHeld = image.hold != nil
         warnings = image.warnings
     }
 }

@@ -36,6 +36,18 @@ struct CustodyChain {
         }
     }
 
+    /// Notes how the instance is held, and since when.
+    mutating func held(_ hold: BagHold?) {
+        guard let hold else { return }
+        add("held", at: hold.began) { json in hold.write(to: &json) }
+    }
+
+    /// Notes what became of the hold.
+    mutating func released(_ report: HoldReport?) {
+        guard let report else { return }
+        add("released") { json in report.write(to: &json) }
+    }
+
     /// Notes which disks are open, and which file systems.
     mutating func opened(_ source: BagSource) {
         add("opened") { json in
@@ -131,7 +143,7 @@ struct CustodyChain {
                     }
                 }
             }
-            json.member(plain: "locks", disk.isLocked ? "held" : "unknown")
+            json.member(plain: "locks", disk.isHeld ? "none" : disk.isLocked ? "held" : "unknown")
             json.key("warnings")
             json.array { json in
                 for warning in disk.warnings { json.string(String(warning.prefix(textMax))) }
@@ -163,10 +175,18 @@ struct BagTaken {
     let tree: TakenTree
     /// What the guest mounts there but is not at hand, a sentence each.
     let notMounted: [String]
-    /// Whether everything that was asked for is there.
+    /// What became of the hold; nil where there was none.
+    let release: HoldReport?
+    /// Whether everything that was asked for is there, and of one moment.
     let isComplete: Bool
 
-    init(_ report: ExtractionReport, _ records: BagRecords, _ context: BagContext) {
+    init(
+        _ report: ExtractionReport,
+        _ records: BagRecords,
+        _ context: BagContext,
+        release: HoldReport?
+    ) {
+        self.release = release
         self.report = report
         self.records = records.count
         partial = records.partial
@@ -174,6 +194,6 @@ struct BagTaken {
         problems = records.problems
         tree = records.tree
         notMounted = context.notMounted
-        isComplete = report.isComplete && !context.lacksMount
+        isComplete = report.isComplete && !context.lacksMount && release?.isIntact != false
     }
 }

@@ -68,6 +68,7 @@ package struct EvidenceBag {
         try refuseUnsigned(context)
         var custody = CustodyChain()
         custody.begin(context)
+        custody.held(context.hold)
         custody.opened(source)
         custody.audit(context.audit)
         let form = try writing { () throws(SystemError) -> any BagForm in
@@ -79,7 +80,9 @@ package struct EvidenceBag {
         var report = extraction.run(observer: records, cancellation, progress)
         guard let archive = report.archive, report.ending == .finished || report.ending == .limited
         else { return (report, nil) }
-        let taken = BagTaken(report, records, context)
+        // All is read: from here on the instance need not wait.
+        let taken = BagTaken(report, records, context, release: context.hold?.release())
+        custody.released(taken.release)
         custody.extracted(taken, context)
         var content = try end(form, records, archive)
         let tagManifest = try seal(form, &content, custody, taken, source, context)

@@ -156,6 +156,7 @@ struct BagExamination {
         guard (custody.approval != nil) == has(.approval) else {
             throw .fault(.line(.custody, 1), "it does not fit the approval in the bag, or its lack")
         }
+        try compareHold(custody)
         try compareSeal(custody)
         try compareCounts(custody)
         try compareDate(custody)
@@ -164,6 +165,20 @@ struct BagExamination {
         verdict.isComplete = custody.extracted.isComplete
         let incomplete = custody.extracted.isComplete ? "" : "; not all of it could be read"
         return (.passed, "sealed \(custody.sealedAt.inSeconds)\(incomplete)")
+    }
+
+    private func compareHold(_ custody: CustodyRecord) throws(BagStop) {
+        guard let source else { throw Self.unreached }
+        guard (custody.hold?.consistency ?? .offline) == source.consistency else {
+            throw .fault(
+                .file(.custody),
+                "how the instance was held does not fit the consistency in source.json"
+            )
+        }
+        guard let hold = custody.hold, let instance = source.instance, instance != hold.uuid else {
+            return
+        }
+        throw .fault(.file(.custody), "the event held is about another instance than source.json")
     }
 
     private func compareSeal(_ custody: CustodyRecord) throws(BagStop) {

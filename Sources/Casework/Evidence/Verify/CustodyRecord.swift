@@ -35,7 +35,26 @@ struct CustodyRecord {
         let operatorKey: String?
     }
 
+    /// The event of the hold.
+    struct Hold {
+        let mode: HoldMode
+        let uuid: String
+        /// Whether the instance was held until all was read, by the event of the release.
+        var isIntact: Bool?
+
+        /// What a bag of that hold says of its consistency.
+        var consistency: Consistency {
+            switch mode {
+            case .strict: .suspended
+            case .brief: .pointInTime
+            case .asFound: .asFoundPaused
+            }
+        }
+    }
+
     private(set) var approval: ApprovalEvent?
+    /// The hold; nil where the disks were at rest by themselves.
+    private(set) var hold: Hold?
     /// Why it was taken, where there is no approval.
     private(set) var reason: String?
     private(set) var begun = Timestamp(seconds: 0)
@@ -45,7 +64,11 @@ struct CustodyRecord {
 
     /// The events in the only order that they have.
     private enum Event: String, CaseIterable {
-        case begin, opened, read, audit, extracted, sealed
+        case begin, held, opened, read, audit, released, extracted, sealed
+
+        /// Whether a bag may do without: a host without an audit log has no head of one, and an
+        /// instance that is off is not held.
+        var isOptional: Bool { self == .held || self == .audit || self == .released }
 
         /// What an event of this place may be called.
         func isNamed(_ name: String) -> Bool {
@@ -66,8 +89,9 @@ struct CustodyRecord {
                 guard line.count < HashChain.lineBytesMax else { throw JSONError("it is too long") }
                 var members = try chain.read(line)
                 let name = try members.string("event")
-                // A host without an audit log has no head of one.
-                if wanted == .audit, !wanted.isNamed(name) { order.removeFirst() }
+                while let next = order.first, next.isOptional, !next.isNamed(name) {
+                    order.removeFirst()
+                }
                 guard let event = order.popFirst(), event.isNamed(name) else {
                     let shown = GuestName.escaped(Array(name.utf8))
                     throw JSONError("here stands \(shown) where \(wanted.wanted) belongs")
@@ -75,12 +99,30 @@ struct CustodyRecord {
                 let time = try Self.time(&members)
                 if event == .begin { begun = time }
                 if event == .sealed { sealedAt = time }
+                if event == .released, hold == nil {
+                    throw JSONError("here stands released, but nothing was held")
+                }
                 try read(event, name, &members)
             } catch {
                 throw .fault(.line(.custody, lines.number), Self.shown(error))
             }
         }
         try lines.end()
+        try checkHold()
+    }
+
+    /// Who holds an instance lets go of it; and what was not held to the end is not complete.
+    private func checkHold() throws(BagStop) {
+        guard let hold else { return }
+        guard let isIntact = hold.isIntact else {
+            throw .fault(.file(.custody), "it has an event held, but none released")
+        }
+        guard isIntact || !extracted.isComplete else {
+            throw .fault(
+                .file(.custody),
+                "the hold did not stay intact, but the event extracted says that all is there"
+            )
+        }
     }
 
     private static func shown(_ error: JSONError) -> String {
@@ -108,9 +150,37 @@ struct CustodyRecord {
         case .sealed:
             sealed = try Sealed(&members)
             try members.end()
+        case .held:
+            hold = try Hold(&members)
+            try members.end()
+        case .released:
+            if let held = hold { hold = try held.released(&members) }
+            try members.end()
         case .opened, .read, .audit:
             break
         }
+    }
+}
+
+extension CustodyRecord.Hold {
+    fileprivate init(_ members: inout JSONMembers) throws(JSONError) {
+        _ = try members.string("session")
+        let word = try members.string("mode")
+        guard let mode = HoldMode(rawValue: word) else {
+            throw JSONError("the mode \"\(word)\" is not known")
+        }
+        self.mode = mode
+        _ = try members.integer("domain_id") as UInt64
+        uuid = try members.string("uuid")
+    }
+
+    fileprivate func released(_ members: inout JSONMembers) throws(JSONError) -> Self {
+        _ = try members.string("ending")
+        _ = try members.string("resumption")
+        _ = members.optional("paused_ms")
+        var hold = self
+        hold.isIntact = try members.boolean("intact")
+        return hold
     }
 }
 

@@ -6,6 +6,8 @@ internal import JSON
 struct SourceRecord {
     /// The uuid of the instance; nil for a loose image.
     let instance: String?
+    /// How what was read belongs together.
+    let consistency: Consistency
     /// The digests of each disk's layers, the image itself first; nil where one was not taken.
     let layers: [[Digest?]]
 
@@ -23,7 +25,12 @@ struct SourceRecord {
             case .null: instance = nil
             default: throw JSONError("\"instance\" is neither a text nor null")
             }
-            for name in ["reason", "host", "consistency", "engine", "program", "libraries"] {
+            let word = try members.string("consistency")
+            guard let known = Consistency(rawValue: word) else {
+                throw JSONError("its consistency \"\(word)\" is not known")
+            }
+            consistency = known
+            for name in ["reason", "host", "engine", "program", "libraries"] {
                 _ = try members.value(name)
             }
             var layers: [[Digest?]] = []

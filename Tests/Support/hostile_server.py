@@ -17,7 +17,7 @@ with open(IMAGE, "rb") as file:
     DATA = file.read()
 
 GO, STRUCTURED_REPLY, SET_META_CONTEXT = 7, 8, 10
-ACK, INFO, META_CONTEXT, UNSUPPORTED = 1, 3, 4, 0x80000001
+ACK, INFO, META_CONTEXT, UNSUPPORTED, TLS_REQUIRED = 1, 3, 4, 0x80000001, 0x80000005
 NONE, OFFSET_DATA, BLOCK_STATUS, ERROR = 0, 1, 5, 0x8001
 READ, DISCONNECT, STATUS = 0, 2, 7
 EIO = 5
@@ -38,6 +38,8 @@ def receive(client, count):
 
 
 def size():
+    if MODE == "other-size" and not first_handshake.acquire(blocking=False):
+        return len(DATA) - 4096
     return {
         "claims-more": len(DATA) + (1 << 20), "negative-size": 1 << 63, "huge-size": (1 << 63) - 1,
     }.get(MODE, len(DATA))
@@ -58,6 +60,10 @@ def handshake(client):
     while True:
         _, option, length = struct.unpack(">QII", receive(client, 16))
         data = receive(client, length)
+
+        if MODE == "demands-tls":
+            client.sendall(struct.pack(">QIII", 0x3E889045565A9, option, TLS_REQUIRED, 0))
+            continue
 
         def reply(kind, body=b""):
             client.sendall(struct.pack(">QIII", 0x3E889045565A9, option, kind, len(body)) + body)
@@ -102,6 +108,8 @@ def read(client, structured, cookie, offset, count):
         os._exit(0)
     if MODE == "hangs":
         time.sleep(60)
+    if MODE == "slow":
+        time.sleep(0.3)
     if MODE == "late" and first_read.acquire(blocking=False):
         time.sleep(4)
     if MODE == "wrong-cookie":
@@ -172,6 +180,7 @@ def serve(client):
 
 
 first_read = threading.Lock()
+first_handshake = threading.Lock()
 server = socket.socket(socket.AF_UNIX)
 server.bind(SOCKET)
 server.listen()

@@ -1,18 +1,19 @@
-import Foundation
-import TestSupport
-import Testing
+internal import Foundation
 
-/// A server of somebody else's at a socket of its own, ended with the value.
-final class NBDServer: Sendable {
-    static let hasQEMU = FileManager.default.isExecutableFile(atPath: "/usr/bin/qemu-nbd")
-    static let hasNBDKit = FileManager.default.isExecutableFile(atPath: "/usr/bin/nbdkit")
+/// An NBD server of somebody else's at a socket of its own, ended with the value.
+package final class NBDServer: Sendable {
+    /// Whether qemu-nbd is there.
+    package static let hasQEMU = FileManager.default.isExecutableFile(atPath: "/usr/bin/qemu-nbd")
+    /// Whether nbdkit is there.
+    package static let hasNBDKit = FileManager.default.isExecutableFile(atPath: "/usr/bin/nbdkit")
 
-    let socket: String
+    /// Where it listens.
+    package let socket: String
     private let directory: String
     private let process: Process
 
     /// Starts `program`; in its arguments SOCKET and IMAGE stand for those paths.
-    init(_ program: String, _ arguments: [String], content: [UInt8]) throws {
+    package init(_ program: String, _ arguments: [String], content: [UInt8]) throws {
         directory = FileManager.default.temporaryDirectory.path + "/glovebox-nbd-\(UUID())"
         try FileManager.default.createDirectory(
             atPath: directory,
@@ -45,20 +46,20 @@ final class NBDServer: Sendable {
         try? FileManager.default.removeItem(atPath: directory)
     }
 
-    /// qemu-nbd with the options that we use.
-    static func qemu(_ content: [UInt8]) throws -> NBDServer {
+    /// qemu-nbd with the options that we use, and the export `name`.
+    package static func qemu(_ content: [UInt8], export name: String = "") throws -> NBDServer {
         let description = """
             json:{"driver":"raw","file":{"driver":"file","filename":"IMAGE"}}
             """
         return try NBDServer(
             "/usr/bin/qemu-nbd",
-            ["-r", "-t", "-e", "0", "-A", "-k", "SOCKET", description],
+            ["-r", "-t", "-e", "0", "-A", "-x", name, "-k", "SOCKET", description],
             content: content
         )
     }
 
     /// The server that breaks one promise.
-    static func hostile(_ mode: String, _ content: [UInt8]) throws -> NBDServer {
+    package static func hostile(_ mode: String, _ content: [UInt8]) throws -> NBDServer {
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("hostile_server.py").path
         return try NBDServer(
@@ -68,5 +69,13 @@ final class NBDServer: Sendable {
         )
     }
 
-    func kill() { Glibc.kill(process.processIdentifier, SIGKILL) }
+    /// Ends it as no program can prevent.
+    package func kill() { Glibc.kill(process.processIdentifier, SIGKILL) }
+
+    /// Whether it ends by itself within a time.
+    package func hasEnded(inSeconds seconds: Double) -> Bool {
+        let end = Date(timeIntervalSinceNow: seconds)
+        while process.isRunning, Date() < end { usleep(10_000) }
+        return !process.isRunning
+    }
 }
