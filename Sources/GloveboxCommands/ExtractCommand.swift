@@ -133,6 +133,8 @@ struct ExtractCommand: ParsableCommand {
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
         limits.keepsOwners = keepOwners
+        // Every read would fail from then on.
+        if let hold = instance.hold { limits.isOver = { !hold.isHeld } }
         let progress = ProgressLine(shown: !quiet && !options.json, total: places.estimatedBytes)
         // The last that may wait for long before anything is held: a FIFO opens with its reader.
         let stream = try openStream()

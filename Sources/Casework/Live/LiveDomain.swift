@@ -71,6 +71,7 @@ package final class LiveDomain: Sendable {
                 advice: "Run the command again."
             )
         }
+        try Self.refuseRescue(description)
         plan = try Self.plan(facts, options)
         disks = DomainDisks(description)
         refused = disks.refused
@@ -84,6 +85,18 @@ package final class LiveDomain: Sendable {
     }
 
     deinit { client.end() }
+
+    /// A rescued instance has the rescue image as its root, and goes back to its own by itself.
+    private static func refuseRescue(_ description: DomainDescription) throws(GloveboxError) {
+        guard description.isNovaRescue else { return }
+        throw GloveboxError(
+            .wrongState,
+            "\(HoldText.plain(description.name)) is being rescued: it runs from Nova's rescue image.",
+            advice:
+                "End that (openstack server unrescue), or stop it and give its instance directory "
+                + "as TARGET."
+        )
+    }
 
     private static func plan(
         _ facts: DomainFacts,

@@ -186,6 +186,17 @@ import Testing
         #expect(error?.advice.isEmpty == false)
     }
 
+    @Test func `a rescued instance is named, with what to do instead`() throws {
+        let bench = try Bench()
+        let rescue = bench.scratch.path + "/disk.rescue"
+        bench.facts.description = Bench.xml(rescue)
+        let custodian = bench.custodian()
+        let error = #expect(throws: GloveboxError.self) { try bench.domain(custodian) }
+        #expect(error?.kind == .wrongState)
+        #expect(error?.advice.contains("unrescue") == true)
+        #expect(Self.holds(custodian).isEmpty)
+    }
+
     @Test func `a domain that somebody else has paused is held as it was found`() throws {
         let bench = try Bench()
         bench.facts.status = DomainStatus(id: 7, state: .paused, pauseReason: .user)
