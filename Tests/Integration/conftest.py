@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 sys.dont_write_bytecode = True
 
 import support  # noqa: E402
+from lab import guest, lab  # noqa: E402, F401
 
 
 def pytest_configure(config):
