@@ -40,11 +40,14 @@ import Testing
         )
     }
 
-    private func recover(_ lab: HoldLab) throws -> [RecoveredSession] {
+    private func recover(
+        _ lab: HoldLab,
+        session: String? = nil
+    ) throws -> [RecoveredSession] {
         _ = try lab.ask(.connect(uri: nil))
         guard
             case .recovered(let sessions)? = try lab.ask(
-                .recover(stateDirectory: lab.state, session: nil)
+                .recover(stateDirectory: lab.state, session: session)
             )
         else {
             Issue.record("no answer")
@@ -160,6 +163,17 @@ import Testing
         lab.libvirt.change(.suspend)
         #expect(try recover(lab).map(\.outcome) == [.refused])
         #expect(lab.libvirt.isPaused)
+    }
+
+    /// Whoever waited for its custodian's end asks for it when it may have ended by then.
+    @Test func `a session that has ended is recovered for whoever names it`() throws {
+        let (name, lines) = try journal(.strict)
+        let lab = try HoldLab()
+        try plant(name, Array(lines.joined()), in: lab.state)
+        let found = try recover(lab, session: name)
+        #expect(found.map(\.session) == [name] && found.map(\.outcome) == [.recovered])
+        #expect(try recover(lab) == [])
+        #expect(!lab.libvirt.calls.contains("resume"))
     }
 
     @Test func `a session at work is left alone`() throws {
