@@ -144,6 +144,12 @@ let package = Package(
             exclude: ["hostile_server.py"],
             swiftSettings: strict
         ),
+        .target(
+            name: "LiveSupport",
+            dependencies: ["Casework", "Custody", "DiskFormats", "EngineProtocol", "Linux"],
+            path: "Tests/LiveSupport",
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "engine-driver",
             dependencies: ["Casework", "EngineProtocol", "Linux"],
@@ -165,7 +171,8 @@ let package = Package(
         .testTarget(
             name: "GloveboxCommandsTests",
             dependencies: [
-                "GloveboxCommands", "Casework", "Checkers", "DiskFormats", "JSON", argumentParser,
+                "GloveboxCommands", "Glovebox", "Casework", "Checkers", "Custody", "DiskFormats",
+                "JSON", "Linux", "LiveSupport", argumentParser,
             ],
             swiftSettings: strict
         ),
@@ -216,7 +223,7 @@ let package = Package(
         .testTarget(
             name: "CustodyTests",
             dependencies: [
-                "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
+                "Casework", "Custody", "DiskFormats", "Digests", "EngineProtocol", "JSON", "Linux",
                 "TestSupport",
             ],
             swiftSettings: strict
@@ -225,7 +232,7 @@ let package = Package(
             name: "CaseworkTests",
             dependencies: [
                 "Casework", "Custody", "DiskFormats", "Linux", "Compression", "ArchiveFile",
-                "EngineProtocol", "Digests", "JSON", "TestSupport", "XML",
+                "EngineProtocol", "Digests", "JSON", "LiveSupport", "TestSupport", "XML",
             ],
             resources: [.copy("Domains")],
             swiftSettings: strict

@@ -116,27 +116,9 @@ package final class Custodian {
         let mode = try gate(order, found)
         try expectQuiet(link, mode)
         let session = try begin(order, mode, found, connection)
-        let facts: DomainFacts
-        let seenRunning: UInt64
+        let (facts, seenRunning): (DomainFacts, UInt64)
         do throws(CustodyFailure) {
-            _ = link.events()
-            seenRunning = monotonicNanoseconds()
-            guard try gate(order, found) == mode else {
-                throw CustodyFailure(
-                    code: 6,
-                    "Its state has just changed.",
-                    advice: CustodyMachine.again
-                )
-            }
-            facts = try asking { () throws(DomainControlError) in
-                DomainFacts(
-                    uuid: found.uuid,
-                    name: found.name,
-                    status: try found.status(),
-                    // One that is suspended is described again afterwards.
-                    description: mode == .asFound ? try found.description() : ""
-                )
-            }
+            (facts, seenRunning) = try lookLast(order, link, found, mode)
         } catch {
             try? surroundings.probe.around(.ended(.refused)) { () throws(SystemError) in
                 try session.append(.ended(.refused))
@@ -157,6 +139,34 @@ package final class Custodian {
         (self.connection, self.found) = (link.connection, link.control)
         SessionStore(stateDirectory: order.stateDirectory).prune(keeping: Self.sessionsKept)
         return isFrontThere
+    }
+
+    /// The domain right before it is held, and when it was seen running.
+    private func lookLast(
+        _ order: HoldOrder,
+        _ link: DomainLink,
+        _ found: any DomainControl,
+        _ mode: HoldMode
+    ) throws(CustodyFailure) -> (DomainFacts, UInt64) {
+        try refuse(link.events(), mode)
+        let seenRunning = monotonicNanoseconds()
+        guard try gate(order, found) == mode else {
+            throw CustodyFailure(
+                code: 6,
+                "Its state has just changed.",
+                advice: CustodyMachine.again
+            )
+        }
+        let facts = try asking { () throws(DomainControlError) in
+            DomainFacts(
+                uuid: found.uuid,
+                name: found.name,
+                status: try found.status(),
+                // One that is suspended is described again afterwards.
+                description: mode == .asFound ? try found.description() : ""
+            )
+        }
+        return (facts, seenRunning)
     }
 
     private func gate(
@@ -184,16 +194,20 @@ package final class Custodian {
         let end = deadline(inSeconds: surroundings.times.quiet)
         var ready: [Readiness]? = []
         repeat {
-            let told = link.events()
-            guard told.allSatisfy({ $0 != .suspended && $0 != .resumed }) else {
-                throw CustodyFailure(
-                    code: 6,
-                    "Somebody else has just suspended or resumed it.",
-                    advice: CustodyMachine.again
-                )
-            }
+            try refuse(link.events(), mode)
             ready = try? waitForAny(of: [(link.signal, .readable)], deadline: end)
         } while ready?.first?.isEmpty == false && monotonicNanoseconds() < end
+    }
+
+    private func refuse(_ told: [DomainEvent], _ mode: HoldMode) throws(CustodyFailure) {
+        guard mode == .asFound || !told.contains(where: { $0 == .suspended || $0 == .resumed })
+        else {
+            throw CustodyFailure(
+                code: 6,
+                "Somebody else has just suspended or resumed it.",
+                advice: CustodyMachine.again
+            )
+        }
     }
 
     private func begin(

@@ -35,11 +35,8 @@ extension CustodyMachine {
 
     /// What is seen shows that it was touched.
     private mutating func disturbed(by sighting: DomainSighting) -> [Action] {
-        switch sighting {
-        case .running: pause = .none
-        case .gone where pause != .none: (pause, resumption) = (.none, .gone)
-        default: break
-        }
+        // Whoever resumed it took it over; where it is gone, the look before a resume finds that.
+        if sighting == .running { pause = .none }
         return touch(Self.sentence(sighting))
     }
 
@@ -101,7 +98,8 @@ extension CustodyMachine {
             switch phase {
             case .holding, .releasing: invalidate(.lost(why))
             case .stopping, .ended: []
-            case .withdrawing, .looking, .waiting, .cutOff: move(to: .cutOff, [])
+            // Where nothing is owed any more, no connection is needed.
+            case .withdrawing, .looking, .waiting, .cutOff: goOn()
             case .idle, .suspending, .confirming, .exporting: fail(6, why)
             case .resuming, .watching: fail(6, why)
             }

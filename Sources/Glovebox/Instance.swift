@@ -34,6 +34,8 @@ public final class Instance: Sendable {
         public var reason: String?
         /// How the engine is started; nil where there is none.
         package var engineSetup: Engine.Setup?
+        /// Where `glovebox-engine` is, which holds instances; nil where it lies with this program.
+        public var enginePath: String?
         /// libvirt's URI, for a target `domain:…`; nil for its own default.
         public var connectURI: String?
         /// How an instance that runs is held while it is read.
@@ -71,7 +73,7 @@ public final class Instance: Sendable {
         /// How a domain is found and held.
         var live: LiveOptions {
             var live = LiveOptions(
-                starting: custodian ?? CustodianProgram(path: nil),
+                starting: custodian ?? CustodianProgram(path: enginePath),
                 warn: onWarning ?? { _ in }
             )
             live.connectURI = connectURI

@@ -20,7 +20,7 @@ struct CatCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Files in the guest.")

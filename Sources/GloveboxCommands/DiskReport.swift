@@ -18,7 +18,7 @@ struct DiskReport {
         for name in instance.diskNames {
             do throws(GloveboxError) {
                 let disk = try instance.disk(name)
-                let inner = try instance.innerVolumes(of: disk)
+                let inner = try instance.innerVolumesAtHand(of: disk)
                 let volumes = (disk.volumes + inner).map(VolumeReport.init)
                 reports.append(DiskReport(name: name, disk: disk, failure: nil, volumes: volumes))
             } catch {

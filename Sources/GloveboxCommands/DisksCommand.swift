@@ -16,7 +16,7 @@ struct DisksCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     /// What the arguments ask for.

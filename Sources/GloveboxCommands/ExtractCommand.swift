@@ -70,7 +70,7 @@ struct ExtractCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Show no progress.")
     var quiet = false
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Files and directories in the guest.")
@@ -133,6 +133,8 @@ struct ExtractCommand: ParsableCommand {
         limits.maximumBytes = maxBytes
         limits.maximumFiles = maxFiles
         limits.keepsOwners = keepOwners
+        // Every read would fail from then on.
+        if let hold = instance.hold { limits.isOver = { !hold.isHeld } }
         let progress = ProgressLine(shown: !quiet && !options.json, total: places.estimatedBytes)
         // The last that may wait for long before anything is held: a FIFO opens with its reader.
         let stream = try openStream()

@@ -60,7 +60,7 @@ struct FindCommand: ParsableCommand {
     @Flag(name: .short, help: "Show type, permissions, owner, size and time as well.")
     var long = false
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Where to begin in the guest.")

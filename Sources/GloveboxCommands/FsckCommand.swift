@@ -34,7 +34,7 @@ struct FsckCommand: ParsableCommand {
     @Flag(help: "Try the repair of what is damaged on a throw-away layer, and say what it does.")
     var rehearse = false
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Volumes (disk:p1, disk:vg/root) or disks (disk) to check; all without it.")

@@ -25,7 +25,7 @@ struct ListCommand: ParsableCommand {
     @Flag(name: [.customShort("R"), .long], help: "Also list everything below.")
     var recursive = false
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "Directory or file in the guest.")

@@ -19,7 +19,7 @@ struct StatCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     @Argument(help: "File in the guest.")

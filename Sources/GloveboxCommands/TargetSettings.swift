@@ -99,7 +99,7 @@ struct TargetSettings: Equatable {
         options.pauseSecondsMax = maxPause
         options.acceptPauseSeconds = acceptPause
         options.onWarning = { Message.warn($0) }
-        options.custodian = CustodianProgram(path: enginePath)
+        options.enginePath = enginePath
         options.engine = engine
         options.engineSetup = try EngineSettings(
             path: enginePath,

@@ -18,7 +18,7 @@ struct UsageCommand: ParsableCommand {
 
     @OptionGroup var options: TargetOptions
 
-    @Argument(help: "Image file or instance directory.")
+    @Argument(help: "Image file, instance directory, or domain:NAME (ID, UUID).")
     var target: String
 
     func run() throws { try options.withInstance(at: target, for: .list, show) }
@@ -29,7 +29,7 @@ struct UsageCommand: ParsableCommand {
         let mounts = tree.map { [$0.root] + $0.mounts(below: [UInt8(ascii: "/")]) } ?? []
         var failures: [GloveboxError] = []
         for disk in try instance.disks() {
-            let volumes = disk.volumes + (try instance.innerVolumes(of: disk))
+            let volumes = disk.volumes + (try instance.innerVolumesAtHand(of: disk))
             // For boot loaders and config drives alone the engine is not started.
             let isWorthIt = volumes.contains { $0.needsEngine && !$0.isNeverRoot }
             for volume in volumes

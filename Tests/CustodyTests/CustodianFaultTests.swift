@@ -46,7 +46,8 @@ import Testing
     }
 
     @Test func `libvirt that is away for a while is waited for, and the front is told`() throws {
-        let lab = try HoldLab()
+        // Before anybody looks: the connection itself says that it has ended.
+        let lab = try HoldLab { $0.times.look = 60 }
         _ = try lab.hold(.strict)
         lab.libvirt.state.withState { $0.refusals = 10_000 }
         lab.libvirt.connections.last?.lose()
@@ -295,5 +296,24 @@ import Testing
         #expect(lab.libvirt.isPaused)
         #expect(!lab.libvirt.calls.contains("resume") && !lab.libvirt.calls.contains("suspend"))
         #expect(try lab.history()?.ending == .refused)
+    }
+
+    @Test func `nothing is suspended where others have just suspended and resumed`() throws {
+        let lab = try HoldLab { $0.times.quiet = 0.3 }
+        _ = try lab.ask(.connect(uri: nil))
+        _ = try lab.ask(.find("instance-0000002a"))
+        let blinking = WorkerThread { [libvirt = lab.libvirt] in
+            pauseThread(seconds: 0.1)
+            libvirt.change(.suspend)
+            libvirt.change(.resume)
+        }
+        guard case .failed(let failure)? = try lab.ask(.hold(lab.order(.strict))) else {
+            Issue.record("held")
+            return
+        }
+        blinking.join()
+        #expect(failure.message.contains("Somebody else"))
+        #expect(!lab.libvirt.calls.contains("suspend"))
+        #expect(try lab.history() == nil)
     }
 }

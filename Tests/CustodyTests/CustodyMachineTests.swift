@@ -42,6 +42,7 @@ import Testing
                         let path = (paths[world] ?? []) + [step]
                         Issue.record("\(path.map(\.event)): \(rule)")
                     }
+                    after.forgetSentences()
                     guard paths[after] == nil else { continue }
                     paths[after] = (paths[world] ?? []) + [step]
                     next.append(after)
@@ -50,7 +51,7 @@ import Testing
             worlds = next
         }
         #expect(worlds.isEmpty, "there are more than were tried")
-        #expect(paths.count > (mode == .asFound ? 500 : 10_000))
+        #expect(paths.count > (mode == .asFound ? 400 : 3_000))
         for (world, path) in paths where world.machine.phase != .idle {
             expectFairEnd(of: world, after: path)
         }
@@ -66,24 +67,32 @@ import Testing
     private func expectFairEnd(of start: CustodyWorld, after path: [Step]) {
         var world = start
         var broken: [String] = []
-        for _ in 0..<12 where !world.machine.hasEnded {
+        for _ in 0..<20 where !world.machine.hasEnded {
             let answers: [Event] = [
                 .connectionRestored, .suspendReturned(.done), .suspendSeen, .exportReturned(nil),
                 .release, .stopTimeout, .abortReturned(.ended), .retry,
             ]
-            for answer in answers {
-                broken += world.take(answer)
-                broken += world.take(.resumeReturned(isDone: true))
-                let sighting: DomainSighting =
-                    world.isGone ? .gone : world.isPaused ? .paused : .running
-                // Somebody else's pause looks like ours.
-                broken += world.take(.seen(world.machine.mode == .asFound ? .paused : sighting))
-            }
+            for answer in answers { broken += take(answer, in: &world) }
+            broken += take(.resumeReturned(isDone: true), in: &world)
+            let sighting: DomainSighting =
+                world.isGone ? .gone : world.isPaused ? .paused : .running
+            // Somebody else's pause looks like ours.
+            let seen = world.machine.mode == .asFound ? .paused : sighting
+            broken += take(.seen(seen), in: &world)
         }
         broken += world.finish()
         if !world.hasEnded { broken.append("no end") }
         if world.isPaused { broken.append("still paused by us") }
         if !broken.isEmpty { Issue.record("\(path.map(\.event)): \(broken)") }
+    }
+
+    /// Hands an event in, where the machine has asked for it, or asks for nothing of the kind.
+    private func take(_ event: Event, in world: inout CustodyWorld) -> [String] {
+        var broken = world.finish()
+        if CustodyWorld.question(event).map(world.asked.contains) ?? true {
+            broken += world.take(event)
+        }
+        return broken
     }
 
     @Test func `a strict hold is suspend, record, read, look, resume`() {

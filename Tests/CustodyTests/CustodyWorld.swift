@@ -21,6 +21,10 @@ struct CustodyWorld: Hashable {
     var isHeld = false
     var isTouched = false
     var hasEnded = false
+    /// What the machine has asked for and was not answered.
+    var asked: Set<Question> = []
+
+    enum Question: Hashable { case suspend, confirm, backup, sight, resume, abort, connect, retry }
 
     init(_ mode: HoldMode) {
         machine = CustodyMachine(mode: mode, pauseSecondsMax: 60)
@@ -34,12 +38,24 @@ struct CustodyWorld: Hashable {
         }
     }
 
+    /// Nothing is decided because of a sentence: worlds that differ in one are the same.
+    mutating func forgetSentences() {
+        machine.obstacle = ""
+        switch machine.cause {
+        case .touched: machine.cause = .touched("")
+        case .lost: machine.cause = .lost("")
+        case .failed: machine.cause = .failed(CustodyFailure(code: 6, ""))
+        case .released, .frontGone, .limit, nil: break
+        }
+    }
+
     /// Hands an event in; returns the rules that were broken.
     mutating func take(_ event: CustodyMachine.Event, failingAt index: Int? = nil) -> [String] {
         var broken: [String] = []
         for action in pending[..<(index ?? pending.endIndex)] {
             if let rule = carryOut(action) { broken.append("\(rule): \(action)") }
         }
+        if let answered = Self.question(event) { asked.remove(answered) }
         note(event)
         pending = machine.handle(event)
         if hasEnded, !pending.isEmpty { broken.append("something happens after the end") }
@@ -51,6 +67,35 @@ struct CustodyWorld: Hashable {
         let broken = pending.compactMap { action in carryOut(action).map { "\($0): \(action)" } }
         pending = []
         return broken
+    }
+
+    /// What an event answers.
+    static func question(_ event: CustodyMachine.Event) -> Question? {
+        switch event {
+        case .suspendReturned: .suspend
+        case .suspendSeen, .suspendUnconfirmed: .confirm
+        case .exportReturned: .backup
+        case .seen: .sight
+        case .resumeReturned: .resume
+        case .abortReturned: .abort
+        case .connectionRestored: .connect
+        case .retry: .retry
+        default: nil
+        }
+    }
+
+    private static func question(_ action: CustodyMachine.Action) -> Question? {
+        switch action {
+        case .suspend: .suspend
+        case .confirmSuspend: .confirm
+        case .beginBackup: .backup
+        case .look, .confirmRunning: .sight
+        case .resume: .resume
+        case .abortJob: .abort
+        case .reconnect: .connect
+        case .retryLater: .retry
+        default: nil
+        }
     }
 
     /// What an event says of the world.
@@ -93,6 +138,7 @@ struct CustodyWorld: Hashable {
     /// Does one thing; the rule that it breaks.
     private mutating func carryOut(_ action: CustodyMachine.Action) -> String? {
         if hasEnded { return "something happens after the end" }
+        if let question = Self.question(action) { asked.insert(question) }
         switch action {
         case .journal(let record, _):
             if record == .withdrawing { isJobAnnounced = true }

@@ -77,6 +77,9 @@ package struct Extraction: Sendable {
         /// Whether attributes outside `user.` are set in a directory; archives hold them all.
         package var keepsAllAttributes = false
 
+        /// Asked before each file; true ends the walk as a limit does, since nothing more can be read.
+        package var isOver: (@Sendable () -> Bool)?
+
         /// The defaults: no limit but depth.
         package init() {}
     }

@@ -202,6 +202,10 @@ extension ExtractionPlanner {
     /// Plans one file; false ends the walk.
     private mutating func visit(_ path: [UInt8], _ inode: Inode, depth: Int) -> Bool {
         if cancellation.isSet { return false }
+        if let isOver = extraction.options.isOver, isOver() {
+            reachedLimit = true
+            return false
+        }
         if let most = extraction.options.maximumFiles, fileCount >= most {
             note(.skipped(extraction.guestPath(path, root: root), .filesLimit))
             reachedLimit = true

@@ -17,7 +17,7 @@ package final class CustodianClient: Sendable {
         package var hold = 90.0
         package var step = 15.0
         /// Resuming; libvirt may have to be reached anew for that.
-        package var release = 30.0
+        package var release = 40.0
         package var recover = 60.0
 
         package init() {}
@@ -160,7 +160,12 @@ package final class CustodianClient: Sendable {
         let what = "The custodian, which speaks to libvirt, is of no more use: \(fault)."
         switch remains {
         case nil:
-            return GloveboxError(.wrongState, what, advice: "Run the command again.")
+            return GloveboxError(
+                .wrongState,
+                what,
+                advice:
+                    "Run the command again; glovebox and glovebox-engine have to be of one version."
+            )
         case .released?, .recovered?:
             return GloveboxError(
                 .wrongState,

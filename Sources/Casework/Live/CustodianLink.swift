@@ -166,7 +166,11 @@ final class CustodianLink: Sendable {
             do throws(SystemError) {
                 message = try channel.receive(deadline: deadline(inSeconds: Self.messageSeconds))
             } catch {
-                return "its message broke off or is too long (\(error.name))"
+                switch error.name {
+                case "ECONNRESET": return "it has ended"
+                case "EMSGSIZE": return "its message is too long"
+                default: return "its message broke off (\(error.name))"
+                }
             }
             guard let message else { return "it has ended" }
             let report: CustodyReport

@@ -92,7 +92,13 @@ package final class LiveDomain: Sendable {
         let mode: HoldMode = options.pauseMode == .brief ? .brief : .strict
         switch CustodyGate.decide(facts.status, of: facts.uuid, expecting: nil, mode: mode) {
         case .offline: return .offline
-        case .refuse(let failure): throw GloveboxError(failure)
+        case .refuse(let failure):
+            let error = GloveboxError(failure)
+            throw GloveboxError(
+                error.kind,
+                "\(HoldText.plain(facts.name)) cannot be read now. \(error.message)",
+                advice: error.advice
+            )
         case .hold(let mode):
             guard options.starting.mayHold else {
                 throw GloveboxError(
@@ -269,6 +275,9 @@ extension LiveDomain {
             let size = identity.layers.first?.virtualSize ?? 0
             return HoldOrder.Export(target: target, byteCount: (size + 511) / 512 * 512)
         }
+        order.otherTargets = description.disks.map(\.target).filter { target in
+            !order.exports.contains { $0.target == target }
+        }
         order.owner = description.owner.map { .init(user: $0.userID, group: $0.groupID) }
         do throws(GloveboxError) { return try client.hold(order) } catch {
             guard error.kind == .unreadable else { throw error }
@@ -283,7 +292,7 @@ extension LiveDomain {
         let found = try client.find(facts.uuid)
         guard found.run == run else { throw Self.changed("it was restarted") }
         order.mode = .strict
-        (order.exports, order.owner) = ([], nil)
+        (order.exports, order.otherTargets, order.owner) = ([], [], nil)
         return try client.hold(order)
     }
 

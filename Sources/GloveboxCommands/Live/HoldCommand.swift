@@ -185,7 +185,11 @@ enum CommandWords {
             } else if character == "\\", quote != "'" {
                 isEscaped = true
             } else if let open = quote {
-                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
+                if character == open {
+                    quote = nil
+                } else {
+                    word = (word ?? "") + String(character)
+                }
             } else if character == "'" || character == "\"" {
                 quote = character
                 word = word ?? ""

@@ -1,6 +1,7 @@
 import Custody
 import DiskFormats
 import Foundation
+import LiveSupport
 import TestSupport
 import Testing
 

@@ -2,6 +2,7 @@ import Custody
 import DiskFormats
 import EngineProtocol
 import Linux
+import LiveSupport
 import Synchronization
 import Testing
 

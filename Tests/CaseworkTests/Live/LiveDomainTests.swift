@@ -2,6 +2,7 @@ import Custody
 import DiskFormats
 import Foundation
 import Linux
+import LiveSupport
 import Synchronization
 import TestSupport
 import Testing
@@ -12,11 +13,16 @@ import Testing
 @Suite struct LiveDomainTests {
     private static let uuid = DomainFacts.sample.uuid
 
+    /// What a user was warned of.
+    private final class Warnings: Sendable {
+        let all = Mutex<[String]>([])
+    }
+
     /// A domain with one raw disk, and a custodian that serves it.
     private final class Bench {
         let scratch: Scratch
         let disk: String
-        let warnings = Mutex<[String]>([])
+        let warnings = Warnings()
         var facts: DomainFacts
         var held: Held
 
@@ -62,8 +68,8 @@ import Testing
             _ custodian: FakeCustodian,
             change: (inout LiveOptions) -> Void = { _ in }
         ) throws(GloveboxError) -> LiveDomain {
-            var options = LiveOptions(starting: custodian) { [self] text in
-                warnings.withLock { $0.append(text) }
+            var options = LiveOptions(starting: custodian) { [warnings] text in
+                warnings.all.withLock { $0.append(text) }
             }
             options.stateDirectory = scratch.path
             change(&options)
@@ -162,7 +168,7 @@ import Testing
         let image = try bench.attach(domain)
         #expect(image.hold == nil)
         #expect(try image.source.bytes(at: 0, count: 1) == [7])
-        #expect(image.layers.allSatisfy(\.isLocked))
+        #expect(image.layers.map(\.isLocked) == [true])
         #expect(domain.release() == nil)
         #expect(Self.holds(custodian).isEmpty)
     }
@@ -214,8 +220,9 @@ import Testing
         let orders = Self.holds(custodian)
         #expect(orders.map(\.mode) == [.brief, .strict])
         #expect(orders.first?.exports == [.init(target: "vda", byteCount: 1 << 16)])
+        #expect(orders.last?.exports == [])
         #expect(domain.consistency == .suspended)
-        #expect(bench.warnings.withLock { $0 }.contains { $0.contains("unsupported") })
+        #expect(bench.warnings.all.withLock { $0 }.contains { $0.contains("unsupported") })
         #expect(domain.release()?.isIntact == true)
     }
 

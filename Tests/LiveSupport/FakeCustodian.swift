@@ -1,26 +1,25 @@
-import Custody
-import DiskFormats
-import EngineProtocol
-import Linux
-import Synchronization
-
-@testable import Casework
+package import Casework
+package import Custody
+package import DiskFormats
+package import EngineProtocol
+internal import Linux
+package import Synchronization
 
 /// Custodians that do what a test says, on the other end of a real channel.
-final class FakeCustodian: CustodianStarting {
+package final class FakeCustodian: CustodianStarting {
     /// What one of them does with its end of the channel.
-    typealias Script = @Sendable (Teller) throws -> Void
+    package typealias Script = @Sendable (Teller) throws -> Void
 
     private let scripts: Mutex<[Script]>
     /// What all of them were asked, in order.
-    let heard = Mutex<[CustodyRequest]>([])
+    package let heard = Mutex<[CustodyRequest]>([])
 
     /// The first that is started follows the first script, and so on; more cannot be started.
-    init(_ scripts: Script...) { self.scripts = Mutex(scripts) }
+    package init(_ scripts: Script...) { self.scripts = Mutex(scripts) }
 
-    var mayHold: Bool { true }
+    package var mayHold: Bool { true }
 
-    func start() throws(GloveboxError) -> CustodianProcess {
+    package func start() throws(GloveboxError) -> CustodianProcess {
         let script = scripts.withLock { $0.isEmpty ? nil : $0.removeFirst() }
         guard let script else { throw GloveboxError(.unreadable, "There is no other custodian.") }
         do throws(SystemError) {
@@ -37,14 +36,14 @@ final class FakeCustodian: CustodianStarting {
     }
 
     /// One fake's end of the conversation.
-    struct Teller: Sendable {
-        let channel: Channel
-        let custodian: FakeCustodian
+    package struct Teller: Sendable {
+        package let channel: Channel
+        package let custodian: FakeCustodian
 
         /// The next request; throws where there is none.
         @discardableResult
-        func hear() throws -> CustodyRequest {
-            guard let bytes = try channel.receive(deadline: deadline(inSeconds: 20)) else {
+        package func hear() throws -> CustodyRequest {
+            guard let bytes = try channel.receive(deadline: deadline(inSeconds: 300)) else {
                 throw DiskError(.truncated, "channel", "ended")
             }
             let request = try CustodyRequest(bytes)
@@ -52,11 +51,11 @@ final class FakeCustodian: CustodianStarting {
             return request
         }
 
-        func tell(_ report: CustodyReport) throws { try channel.send(report.bytes) }
+        package func tell(_ report: CustodyReport) throws { try channel.send(report.bytes) }
 
         /// Answers what comes as a custodian does that has no trouble, until `.release`, or until
         /// `until` says that the request is the test's own to answer.
-        func serve(
+        package func serve(
             _ held: Held = .sample,
             until: (CustodyRequest) -> Bool = { _ in false }
         ) throws {
@@ -82,7 +81,7 @@ final class FakeCustodian: CustodianStarting {
 }
 
 extension DomainFacts {
-    static let sample = DomainFacts(
+    package static let sample = DomainFacts(
         uuid: "5f0c8a52-1c1d-4b60-9a6f-2f3e8f2c1a77",
         name: "instance-0000002a",
         status: DomainStatus(id: 7, state: .running),
@@ -91,14 +90,14 @@ extension DomainFacts {
 }
 
 extension Held {
-    static let sample = Held(
+    package static let sample = Held(
         session: "20260131T235959Z-0123456789abcdef",
         facts: .sample,
         mode: .strict,
         deadline: .max
     )
 
-    func ending(inSeconds seconds: Double) -> Held {
+    package func ending(inSeconds seconds: Double) -> Held {
         var held = self
         held.deadline = deadline(inSeconds: seconds)
         return held
@@ -110,13 +109,13 @@ extension Held {
 }
 
 extension Release {
-    static let sample = Release(
+    package static let sample = Release(
         ending: .finished,
         resumption: .confirmed,
         pausedNanoseconds: 1_500_000,
         isIntact: true
     )
-    static let broken = Release(
+    package static let broken = Release(
         ending: .invalidated,
         resumption: .notNeeded,
         pausedNanoseconds: 2_500_000,
@@ -125,7 +124,7 @@ extension Release {
 }
 
 extension RecoveredSession {
-    static func sample(_ outcome: Outcome) -> RecoveredSession {
+    package static func sample(_ outcome: Outcome) -> RecoveredSession {
         RecoveredSession(
             session: Held.sample.session,
             uuid: DomainFacts.sample.uuid,
@@ -137,7 +136,7 @@ extension RecoveredSession {
 }
 
 extension HoldOrder {
-    static let sample = HoldOrder(
+    package static let sample = HoldOrder(
         run: DomainRun(uuid: DomainFacts.sample.uuid, id: 7),
         mode: .strict,
         pauseSecondsMax: 120,
@@ -147,17 +146,19 @@ extension HoldOrder {
 }
 
 /// A disk whose reads wait until the test lets them end.
-final class SlowDisk: BlockSource {
+package final class SlowDisk: BlockSource {
     private let state = Monitor(State())
+
+    package init() {}
 
     private struct State: Sendable {
         var began = false
         var mayEnd = false
     }
 
-    var byteCount: UInt64 { 4096 }
+    package var byteCount: UInt64 { 4096 }
 
-    func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
+    package func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
         state.update { $0.began = true }
         state.wait { $0.mayEnd ? () : nil }
         for index in 0..<buffer.byteCount {
@@ -165,10 +166,10 @@ final class SlowDisk: BlockSource {
         }
     }
 
-    func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
+    package func run(at offset: UInt64, limit: UInt64) throws(DiskError) -> BlockRun {
         BlockRun(length: 1, origin: .computed(layer: 0))
     }
 
-    func waitUntilBegun() { state.wait { $0.began ? () : nil } }
-    func letEnd() { state.update { $0.mayEnd = true } }
+    package func waitUntilBegun() { state.wait { $0.began ? () : nil } }
+    package func letEnd() { state.update { $0.mayEnd = true } }
 }
