@@ -17,6 +17,8 @@ final class HoldLab {
         times.confirmation = 2
         times.glance = 0.002
         times.stop = 0.1
+        times.settled = 0.01
+        times.settling = 0.5
         times.retry = 0.005
         times.overdue = 2
         times.look = 0.02
