@@ -11,6 +11,7 @@ import datetime
 import os
 import platform
 import queue
+import re
 import time
 
 import pytest
@@ -170,13 +171,13 @@ def test_the_whole_matrix_was_gone_through(steps, matrix):
     if os.environ.get("GLOVEBOX_WRITE_MATRIX"):
         TABLE.write_text(INTRODUCTION.format(
             cases=sum(map(len, matrix.values())), points=len(matrix),
-            date=datetime.date.today().isoformat(), kernel=platform.release(),
+            date=datetime.date.today().isoformat(), kernel=platform.release().split("-")[0],
             cores=os.cpu_count(), qemu=version("qemu-system-x86_64", "--version"),
             libvirt=version("libvirtd", "--version")) + text)
 
 
 def version(*command):
-    return support.tool(*command).decode().splitlines()[0]
+    return re.search(r"\d+(\.\d+)+", support.tool(*command).decode())[0]
 
 
 def table(matrix):
@@ -210,17 +211,18 @@ fails where a case does; `make test` goes through the same cases each time.
 
 A cell has the seconds until the instance was seen running again: from the kill on; for *both* from
 the start of `glovebox recover` to its end, whenever it is run; for *libvirtd* from the moment on in
-which it answers again. Each look takes some 20 ms. *runs on*: it ran when somebody was killed, and was
-never seen in another state; a suspend that was yet to come may have been too short to be seen.
-*stays paused*: it was paused by its operator before, was never seen in another state, and ran when
-the operator resumed it.
+which it answers again. Each look takes some 20 ms. *runs on*: it ran when somebody was killed, and was never
+seen in another state; a suspend that was yet to come may have been too short to be seen. *stays
+paused*: it was paused by its operator before, was never seen in another state, and ran when the
+operator resumed it.
 
 After every single run: the instance is in the same run of its domain, no process, session, export,
 socket or backup job of it is left, and the exit code is the right one. After each mode: the guests
 go on writing to both disks, and `qemu-img check` finds their images in order.
 
-Seconds are those of one run on {date}: {cores} cores, shared with others, Linux {kernel}, {libvirt},
-{qemu}, guests without KVM, four at once, the custodian built without optimisation. The test allows
+Seconds are those of one run on {date}, of four guests at once without KVM on {cores} busy cores, the
+custodian built without optimisation; Linux {kernel}, libvirt {libvirt}, QEMU {qemu}. The test allows
 5 seconds. Power loss is not among the victims: a journal's records are on the disk before the acts
-(fdatasync), which SIGKILL cannot show.
+(fdatasync), which SIGKILL cannot show. A call of libvirt that is under way when somebody is killed
+lies between two points; Tests/Integration/test_kill_calls.py goes through those.
 """
