@@ -18,7 +18,8 @@ import pytest
 
 import killing
 import support
-from killing import Case, Ward, each, wards, with_problems  # noqa: F401
+from kill_cases import MODES, PAUSED, Case, points as points_of
+from killing import Ward, each, wards, with_problems  # noqa: F401
 
 VICTIMS = {
     "tool": ("tool",), "custodian": ("custodian",), "both": ("tool", "custodian"),
@@ -38,7 +39,7 @@ pytestmark = [
 def steps(wards):
     """{mode: all points, in order}, of runs that nobody kills."""
     found = {}
-    for mode in killing.MODES:
+    for mode in MODES:
         wards[0].start(Case(mode))
         code = wards[0].tool.wait(killing.PATIENCE)
         assert code == support.DONE, wards[0].said
@@ -63,12 +64,12 @@ def shown(cases):
 def test_a_run_stops_before_and_after_each_record_of_its_journal(steps):
     for mode, (points, records) in steps.items():
         assert len(points) == 2 * len(records)
-        assert points == killing.points(*records), mode
-        paused = killing.PAUSED.get(mode, [])
+        assert points == points_of(*records), mode
+        paused = PAUSED.get(mode, [])
         assert paused == [point for point in points if point in paused]
 
 
-@pytest.mark.parametrize("mode", killing.MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_whoever_of_us_is_killed_at_any_point_the_instance_is_given_back(
     mode, steps, wards, matrix
 ):
@@ -91,7 +92,7 @@ def test_whoever_of_us_is_killed_at_any_point_the_instance_is_given_back(
     assert not failed, f"\n{failed}"
 
 
-@pytest.mark.parametrize("mode", killing.MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_instance_is_given_back_as_soon_as_a_killed_libvirtd_is_back(
     mode, steps, wards, matrix, lab
 ):
@@ -182,7 +183,7 @@ def version(*command):
 
 def table(matrix):
     lines = []
-    for mode in killing.MODES:
+    for mode in MODES:
         lines += [f"\n## {TITLES[mode]}\n", f"| stopped at | {' | '.join(VICTIMS)} |",
                   "|---" * (len(VICTIMS) + 1) + "|"]
         lines += [f"| {point.replace(':', ' ')} | "
@@ -211,10 +212,10 @@ fails where a case does; `make test` goes through the same cases each time.
 
 A cell has the seconds until the instance was seen running again: from the kill on; for *both* from
 the start of `glovebox recover` to its end, whenever it is run; for *libvirtd* from the moment on in
-which it answers again. Each look takes some 20 ms. *runs on*: it ran when somebody was killed, and was never
-seen in another state; a suspend that was yet to come may have been too short to be seen. *stays
-paused*: it was paused by its operator before, was never seen in another state, and ran when the
-operator resumed it.
+which it answers again. Each look takes some 20 ms. *runs on*: it ran when somebody was killed, and
+was never seen in another state; a suspend that was yet to come may have been too short to be seen.
+*stays paused*: it was paused by its operator before, was never seen in another state, and ran when
+the operator resumed it.
 
 After every single run: the instance is in the same run of its domain, no process, session, export,
 socket or backup job of it is left, and the exit code is the right one. After each mode: the guests
