@@ -98,8 +98,9 @@ struct ExtractCommand: ParsableCommand {
         defer { Interruption.forget() }
         Interruption.onFirst {
             cancellation.set()
-            // Nothing looks at the flag before the extraction does.
-            guard !begun.isSet else { return }
+            // Nothing looks at the flag before the extraction does; and then it may hang in a pipe
+            // that nobody empties, for which no instance is to wait.
+            guard !begun.isSet else { return guardian.release() }
             Program.exit(guardian.letGo() ?? GloveboxError.Kind.interrupted.rawValue)
         }
         // A key that cannot sign, and a bag that cannot be made, are said before a disk is opened.

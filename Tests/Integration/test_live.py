@@ -178,7 +178,7 @@ def test_a_strict_hold_suspends_once_and_resumes_once(site, guest, events):
     code, tar, said = holding.finish()
     assert code == support.DONE, said
     assert events.since(guest) == [SUSPENDED, RESUMED]
-    assert "usr/lib/numbers" in members(tar)
+    assert any(name.endswith("usr/lib/numbers") for name in members(tar))
     assert holding.steps() == [
         "opened", "suspending", "suspended", "connected", "mounted", "unmounted", "disconnected",
         "resuming", "resumed", "ended"]

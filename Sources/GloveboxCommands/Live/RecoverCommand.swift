@@ -82,8 +82,8 @@ struct RecoverCommand: ParsableCommand {
             if json {
                 try output.write(Self.json(found))
             } else if !(quiet && found.outcome == .active) {
-                let text = "\(found.session)  \(found.outcome.rawValue)  \(found.detail)\n"
-                try output.write(Message.harmless(text))
+                let text = "\(found.session)  \(found.outcome.rawValue)  \(found.detail)"
+                try output.write(Message.harmlessLine(text))
             }
         }
         try output.flush()
