@@ -161,8 +161,9 @@ extension CustodyMachine {
         return move(to: .ended, actions + [.end])
     }
 
-    /// It stays as it is: whether its disk or our job was why, nobody here can tell. The session stays
-    /// open, so that ``Recovery`` goes on saying so for as long as it does not run.
+    /// It stays as it is: whether its disk or our job was why, nobody here can tell.
+    ///
+    /// The session stays open, so that ``Recovery`` goes on saying so for as long as it does not run.
     private mutating func finishStopped() -> [Action] {
         let word = Action.tell(.failed(CustodyFailure(code: 7, Self.stoppedByDisk)))
         let isHeard = isFrontThere && !isFrontAnswered
