@@ -47,6 +47,11 @@ extension CustodyMachine {
 
     /// An event of libvirt.
     mutating func notice(_ event: DomainEvent) -> [Action] {
+        switch event {
+        case .ioError: isStoppedByDisk = isStoppedByDisk || owesJob && pause == .none
+        case .resumed, .started, .stopped: isStoppedByDisk = false
+        default: break
+        }
         if event == .resumed, phase == .watching { return resumed(asSeenRunning) }
         if event == .resumed, phase != .suspending, pause != .none {
             // Whoever resumes it takes it over: what is paused afterwards is not ours.
