@@ -43,6 +43,9 @@ internal import Glibc
     }
 
     func status() throws(DomainControlError) -> DomainStatus {
+        // First of all: it waits for what is being done with the domain, such as a suspend, by
+        // whomever. A state from before that would be an old one.
+        let job = try job()
         var state: Int32 = 0
         var reason: Int32 = 0
         guard unsafe virDomainGetState(pointer, &state, &reason, 0) == 0 else {
@@ -56,7 +59,7 @@ internal import Glibc
             id: known == .shutOff ? nil : id,
             state: known,
             pauseReason: known == .paused ? PauseReason(libvirt: reason) : nil,
-            job: known == .shutOff ? .none : try job(),
+            job: known == .shutOff ? .none : job,
             hasManagedSave: saved == 1
         )
     }
@@ -77,9 +80,8 @@ internal import Glibc
         var count: Int32 = 0
         guard unsafe virDomainGetJobStats(pointer, &type, &values, &count, 0) == 0 else {
             let error = connection.error("virDomainGetJobStats")
-            // It has stopped meanwhile, or the driver knows of no jobs.
-            if [.wrongState, .unsupported].contains(error.kind) { return .none }
-            throw error
+            guard let job = DomainJob(unanswered: error) else { throw error }
+            return job
         }
         defer { unsafe virTypedParamsFree(values, count) }
         guard type != Int32(bitPattern: VIR_DOMAIN_JOB_NONE.rawValue) else { return .none }
@@ -91,6 +93,18 @@ internal import Glibc
             &operation
         )
         return found == 1 ? DomainJob(libvirt: operation) : .other
+    }
+
+    func isOccupied() throws(DomainControlError) -> Bool {
+        var info = virDomainControlInfo()
+        guard unsafe virDomainGetControlInfo(pointer, &info, 0) == 0 else {
+            let error = connection.error("virDomainGetControlInfo")
+            if [.wrongState, .unsupported].contains(error.kind) { return false }
+            throw error
+        }
+        // While a job like a backup runs, calls besides it are told as a job.
+        return [VIR_DOMAIN_CONTROL_OCCUPIED.rawValue, VIR_DOMAIN_CONTROL_JOB.rawValue]
+            .contains(info.state)
     }
 
     func description() throws(DomainControlError) -> String {
@@ -188,6 +202,20 @@ extension PauseReason {
 }
 
 extension DomainJob {
+    /// What libvirt's refusal to tell of a job says about it; nil where that is nothing.
+    init?(unanswered error: DomainControlError) {
+        switch (error.kind, virErrorNumber(rawValue: UInt32(bitPattern: error.code))) {
+        // Somebody else's call has had the domain for thirty seconds: QEMU does not answer it.
+        case (.wrongState, VIR_ERR_OPERATION_TIMEOUT), (.wrongState, VIR_ERR_RESOURCE_BUSY):
+            self = .other
+        // It does not run, or the driver knows of no jobs.
+        case (.wrongState, _), (.unsupported, _): self = .none
+        // "backup job data missing": it runs, and is suspended and resumed, like any other.
+        case (_, VIR_ERR_INTERNAL_ERROR): self = .unknown
+        default: return nil
+        }
+    }
+
     /// libvirt's virDomainJobOperation.
     init(libvirt operation: Int32) {
         switch virDomainJobOperation(rawValue: UInt32(bitPattern: operation)) {

@@ -103,10 +103,14 @@ final class CustodianLink: Sendable {
 
     /// Asks for a hold; from now on whatever ends the custodian is followed by `recovery`.
     func askForHold(_ order: HoldOrder, seconds: Double, recovery: @escaping Recovery) -> Reply {
-        state.update { state in
+        let fault = state.update { state -> String? in
+            // One that has gone before is asked for nothing, and leaves nothing.
+            if state.isDeaf { return state.fault ?? "it has ended" }
             state.recovery = recovery
             state.pauseSecondsMax = order.pauseSecondsMax
+            return nil
         }
+        if let fault { return .gone(fault) }
         let reply = ask(.hold(order), seconds: seconds)
         // Refused, and nothing is held because of it; but where it says otherwise.
         if case .answer(.failed(let failure)) = reply, failure.code != CustodyFailure.stillHeld {
@@ -130,6 +134,9 @@ final class CustodianLink: Sendable {
         guard let released else { return nil }
         return released ?? remains(seconds: recoverSeconds + Self.unwindSeconds)
     }
+
+    /// Whether a hold was asked for and may be owed still.
+    var mayHold: Bool { state.update { $0.recovery != nil } }
 
     /// What a custodian that has gone left, once that has been seen to; nil where it takes longer.
     func remains(seconds: Double) -> HoldRemains? {
