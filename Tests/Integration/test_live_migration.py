@@ -34,7 +34,7 @@ def test_a_guest_that_is_migrated_away_while_it_is_held_is_not_resumed_there(
     moved = move(bare, other_node)
     assert moved.returncode == 0, moved.stderr
     try:
-        ended(holding, support.WRONG_STATE)
+        ended(holding, support.WRONG_STATE, "migrat")
         assert holding.record()["state"] == "ended"
         assert bare.state() == "shut off" and site.recover().code == 0
         assert RESUMED not in events.since(bare)
