@@ -73,6 +73,10 @@ bench: build ## measure against the peers (Benchmarks/README.md)
 	@$(SCRIPTS)/install-packages bench
 	@Benchmarks/run
 
+bench-pause: build ## measure for how long a guest is paused (root; starts one in a lab)
+	@$(SCRIPTS)/install-packages bench
+	@Benchmarks/pause
+
 fuzz: ## run each fuzz target for SECONDS_EACH seconds
 	@$(SCRIPTS)/install-packages build test
 	@SECONDS_EACH=$(SECONDS_EACH) Fuzz/run
@@ -88,5 +92,5 @@ fsck-table: build ## check damaged file systems beside their own checkers; write
 clean: ## remove everything that was built
 	rm -rf .build
 
-.PHONY: help all build demo test format format-check install uninstall soak bench fuzz \
+.PHONY: help all build demo test format format-check install uninstall soak bench bench-pause fuzz \
 	fixtures-table fsck-table clean
