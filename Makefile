@@ -89,8 +89,13 @@ fsck-table: build ## check damaged file systems beside their own checkers; write
 	@$(SCRIPTS)/install-packages test
 	@Fixtures/fsck/table
 
+custody-matrix: build ## kill custody of live instances at every point; writes docs/custody-matrix.md
+	@$(SCRIPTS)/install-packages test
+	@$(FIND_SWIFT) && "$$swift" build --product custody-engine
+	@GLOVEBOX_WRITE_MATRIX=1 $(PYTHON) -m pytest -q Tests/Integration/test_kill_matrix.py
+
 clean: ## remove everything that was built
 	rm -rf .build
 
 .PHONY: help all build demo test format format-check install uninstall soak bench bench-pause fuzz \
-	fixtures-table fsck-table clean
+	fixtures-table fsck-table custody-matrix clean

@@ -78,12 +78,15 @@ package enum CustodyGate {
             case .dump: "A dump of its memory is being written."
             case .snapshot: "A snapshot of it is being taken."
             case .other: "libvirt is at work on it."
+            case .unknown: "libvirt has lost track of what it does with it."
             }
         return sentence.map {
             CustodyFailure(
                 code: 6,
                 $0,
-                advice: "Wait until virsh domjobinfo shows no job, and run the command again."
+                advice: job == .unknown
+                    ? "Stop it, restart libvirtd, start it, and run the command again."
+                    : "Wait until virsh domjobinfo shows no job, and run the command again."
             )
         }
     }

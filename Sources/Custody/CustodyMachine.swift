@@ -88,6 +88,8 @@ package struct CustodyMachine: Hashable, Sendable {
     package var isHolding: Bool { phase == .holding }
     /// Whether the front was told to stop and has not answered.
     package var awaitsFront: Bool { phase == .stopping }
+    /// Whether it is undone although our suspend was neither seen nor ruled out.
+    package var isSuspendUnanswered: Bool { phase == .looking && pause == .intended }
     /// Whether a state is waited for that was asked for.
     package var awaitsState: Bool { phase == .confirming || phase == .watching }
     /// Whether the hold is being undone.

@@ -62,6 +62,10 @@ package struct CustodyTimes: Sendable {
     package var quiet = 0.1
     /// From seeing a domain run to suspending it, at most.
     package var freshness = 1.0
+    /// Without libvirt waiting for QEMU, until no suspend is under way any more.
+    package var settled = 0.3
+    /// For that to come about.
+    package var settling = 30.0
     /// For the rest of a message that has begun.
     package var message = 2.0
 

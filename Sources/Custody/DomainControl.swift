@@ -55,6 +55,8 @@ package enum DomainJob: String, Sendable, CaseIterable {
     case dump
     case snapshot
     case other
+    /// libvirt itself has lost track of it, as after it was killed while it began a backup.
+    case unknown
 }
 
 /// How a domain is at one moment.
@@ -161,6 +163,8 @@ package protocol DomainControl: AnyObject, Sendable {
     var name: String { get }
     /// How it is now.
     func status() throws(DomainControlError) -> DomainStatus
+    /// Whether libvirt carries out a call at this moment, for whoever asked; that one may have gone.
+    func isOccupied() throws(DomainControlError) -> Bool
     /// The live XML; the inactive one where it does not run.
     func description() throws(DomainControlError) -> String
     func suspend() throws(DomainControlError)

@@ -40,6 +40,40 @@ final class DomainLink {
         }
     }
 
+    /// The same, where a suspend was asked for and not answered: libvirt carries it out even when who
+    /// asked has gone, as soon as QEMU lets it.
+    ///
+    /// Blocks until it is paused, or libvirt has not been waiting for QEMU for a while.
+    func settledSighting(_ times: CustodyTimes) throws(DomainControlError) -> DomainSighting {
+        let end = deadline(inSeconds: times.settling)
+        var quiet = UInt64.max
+        while true {
+            let began = monotonicNanoseconds()
+            let sighting = try sighting()
+            guard sighting == .running else { return sighting }
+            let isBusy = try isOccupied()
+            let now = monotonicNanoseconds()
+            // A look that took long may have waited for what it was to see.
+            let isQuick = now - began < UInt64(times.settled * 1e9)
+            if isBusy || !isQuick {
+                quiet = .max
+            } else if began >= quiet {
+                return .running
+            } else {
+                quiet = min(quiet, deadline(inSeconds: times.settled))
+            }
+            if now >= end { return .otherwise("runs, and QEMU does not answer libvirt") }
+            pauseThread(seconds: times.glance)
+        }
+    }
+
+    private func isOccupied() throws(DomainControlError) -> Bool {
+        do throws(DomainControlError) { return try control?.isOccupied() ?? false } catch {
+            guard error.kind != .connectionLost else { throw error }
+            return false
+        }
+    }
+
     /// Connects anew and finds the domain again.
     func connectAgain() throws(DomainControlError) {
         let made = try host.connect()

@@ -8,14 +8,15 @@ package enum DomainSighting: Hashable, Sendable {
     /// It is in another run, or in none.
     case gone
 
-    /// Sees `status`, where a backup job that we may have started is no obstacle.
+    /// Sees `status`, where a backup job that we may have started is no obstacle, and none is what may
+    /// be left of one: it can be suspended and resumed all the same.
     package init(_ status: DomainStatus, of run: DomainRun) {
         guard status.id == run.id, status.state != .shutOff else {
             self = .gone
             return
         }
         switch status.job {
-        case .none, .backup: break
+        case .none, .backup, .unknown: break
         case .migration, .save, .dump, .snapshot, .other:
             self = .otherwise("is under a libvirt job (\(status.job.rawValue))")
             return

@@ -152,7 +152,8 @@ extension HoldRun {
 
     func look() {
         do throws(DomainControlError) {
-            let sighting = try link.sighting()
+            let isSettled = !machine.isSuspendUnanswered
+            let sighting = isSettled ? try link.sighting() : try link.settledSighting(times)
             // What happened before the look comes before it.
             takeDomainEvents()
             queue.append(.seen(sighting))

@@ -25,7 +25,7 @@ struct Recovery {
 
     private var store: SessionStore { SessionStore(stateDirectory: stateDirectory) }
 
-    /// What became of each session that has not ended; of the one of that name, where it has one.
+    /// What became of each session that has not ended; of the one of that name, whether it has or not.
     func recover(_ name: String?) throws(CustodyFailure) -> [RecoveredSession] {
         let entries: [SessionEntry]
         do throws(SessionError) { entries = try store.list() } catch {
@@ -35,12 +35,11 @@ struct Recovery {
             throw CustodyFailure(code: 4, "There is no session of that name.")
         }
         defer { store.prune(keeping: Custodian.sessionsKept) }
-        return entries.filter { name == nil || $0.name == name }
-            .prefix(CustodyRequest.domainsMax).compactMap(recover)
+        return entries.filter { name == nil ? !$0.hasEnded : $0.name == name }
+            .prefix(CustodyRequest.domainsMax).map(recover)
     }
 
-    /// Nil where it has ended.
-    private func recover(_ entry: SessionEntry) -> RecoveredSession? {
+    private func recover(_ entry: SessionEntry) -> RecoveredSession {
         switch entry.content {
         case .refused(let reason):
             return RecoveredSession(
@@ -51,8 +50,8 @@ struct Recovery {
                 detail: "Its journal cannot be relied on, and nothing was done: \(reason)."
             )
         case .history(let history):
-            if history.hasEnded { return nil }
-            let (outcome, detail) = takeOver(entry, history)
+            // Whoever asks for it by its name may have waited for its custodian to end it.
+            let (outcome, detail) = history.hasEnded ? Self.ended : takeOver(entry, history)
             return RecoveredSession(
                 session: entry.name,
                 uuid: history.opening.run.uuid,
@@ -63,6 +62,8 @@ struct Recovery {
         }
     }
 
+    private static let ended = (Outcome.recovered, "It has ended by itself.")
+
     private func takeOver(_ entry: SessionEntry, _ history: SessionHistory) -> (Outcome, String) {
         let opening = history.opening
         do throws(SessionError) {
@@ -71,7 +72,7 @@ struct Recovery {
             }
             // Its custodian may have gone on since it was listed.
             let history = session.history
-            guard !history.hasEnded else { return (.recovered, "It has ended by itself.") }
+            guard !history.hasEnded else { return Self.ended }
             let boot = try inSession { () throws(SystemError) in try BootID.current() }
             let undoing = Undoing(
                 host,

@@ -51,6 +51,12 @@ package struct SessionEntry: Equatable, Sendable {
         self.isActive = isActive
         self.content = content
     }
+
+    /// Whether nothing is held by it any more.
+    package var hasEnded: Bool {
+        guard case .history(let history) = content else { return false }
+        return history.hasEnded
+    }
 }
 
 /// The forms that names and identifiers have in a journal.

@@ -12,6 +12,7 @@ final class Undoing {
     private let connection: any DomainConnection
     private var notes: [String] = []
     private var isRecorded = true
+    private var isResumed = false
 
     init(
         _ host: any DomainHost,
@@ -56,15 +57,21 @@ final class Undoing {
         }
         if history.owesJob {
             record(.withdrawing)
-            if let obstacle = abortJob(link) {
+            if var obstacle = abortJob(link) {
                 // Our pause is the greater harm: it is undone all the same.
-                _ = resume(link)
-                return held(obstacle)
+                isResumed = resume(link) == nil
+                // It may be that it is being ended, for whoever asked for that and has gone.
+                let end = deadline(inSeconds: surroundings.times.confirmation)
+                while let again = abortJob(link) {
+                    obstacle = again
+                    guard monotonicNanoseconds() < end else { return held(obstacle) }
+                    pauseThread(seconds: surroundings.times.retry)
+                }
             }
         }
         removeExports()
         if history.owesJob { record(.withdrawn) }
-        if let obstacle = resume(link) { return held(obstacle) }
+        if !isResumed, let obstacle = resume(link) { return held(obstacle) }
         record(.ended(.recovered))
         if notes.isEmpty { notes.append("Nothing was left of it but its journal.") }
         return (.recovered, notes.joined(separator: " "))
@@ -119,7 +126,7 @@ final class Undoing {
         guard history.owesResume != .nothing else { return nil }
         guard let link else { return resumed(.gone, "libvirt does not know it any more.") }
         do throws(DomainControlError) {
-            switch try link.sighting() {
+            switch try settled(link) {
             case .gone: return resumed(.gone, "It is in another run, or does not run.")
             case .running: return resumed(.notNeeded, "It runs.")
             case .otherwise(let words):
@@ -129,6 +136,12 @@ final class Undoing {
         } catch {
             return "It could not be resumed: \(error.message)."
         }
+    }
+
+    /// How it is, once no suspend of ours can be under way any more.
+    private func settled(_ link: DomainLink) throws(DomainControlError) -> DomainSighting {
+        guard case .intent = history.owesResume else { return try link.sighting() }
+        return try link.settledSighting(surroundings.times)
     }
 
     private func resumePaused(_ link: DomainLink) throws(DomainControlError) -> String? {
@@ -144,7 +157,12 @@ final class Undoing {
             resumption = .inferred
         }
         record(.resuming)
-        try link.control?.resume()
+        var obstacle = "libvirt says that it was resumed, but it does not run."
+        do throws(DomainControlError) { try link.control?.resume() } catch {
+            // A resume may have been under way, for whoever asked for it and has gone.
+            guard error.kind != .connectionLost else { throw error }
+            obstacle = "It could not be resumed: \(error.message)."
+        }
         let end = deadline(inSeconds: surroundings.times.confirmation)
         while true {
             switch try link.sighting() {
@@ -153,9 +171,7 @@ final class Undoing {
                 return resumed(resumption, "It was resumed\(how).")
             case .gone: return resumed(.gone, "It ended while it was resumed.")
             case .paused, .otherwise:
-                guard monotonicNanoseconds() < end else {
-                    return "libvirt says that it was resumed, but it does not run."
-                }
+                guard monotonicNanoseconds() < end else { return obstacle }
             }
             pauseThread(seconds: surroundings.times.glance)
         }

@@ -16,16 +16,15 @@ final class EventQueue: Sendable {
 
     /// Adds an event of one domain, or of the connection.
     func add(_ event: DomainEvent, of uuid: String?) {
-        let isFirst = pending.withLock { events in
+        pending.withLock { events in
+            // One byte while there are events: the pipe never fills, and none is read in vain.
+            if events.isEmpty { try? bell.write([0]) }
             if events.count < Self.countMax {
                 events.append((uuid, event))
             } else if events.last?.event != .lost {
                 events.append((nil, .lost))
             }
-            return events.count == 1
         }
-        // One byte for any number of events: the pipe never fills.
-        if isFirst { try? bell.write([0]) }
     }
 
     /// The events of a domain and of the connection since the last call; those of others are dropped.

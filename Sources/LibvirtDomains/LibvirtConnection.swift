@@ -12,6 +12,9 @@ internal import Linux
     let versions: String
     private let pointer: virConnectPtr
     private let queue: EventQueue
+    /// libvirt's numbers of the callbacks; touched by `init` and `deinit` only.
+    private var callbacks: [Int32] = []
+    private var listensToClose = false
 
     /// A libvirtd that hangs is given up after about so many seconds: calls fail instead of blocking.
     private static let keepAliveSeconds: Int32 = 2
@@ -38,8 +41,12 @@ internal import Linux
     }
 
     deinit {
-        unsafe virConnectUnregisterCloseCallback(pointer, onClose)
-        unsafe virConnectClose(pointer)
+        // Each callback holds the connection: without this it would stay open for ever.
+        for callback in callbacks {
+            _ = unsafe virConnectDomainEventDeregisterAny(pointer, callback)
+        }
+        if listensToClose { _ = unsafe virConnectUnregisterCloseCallback(pointer, onClose) }
+        _ = unsafe virConnectClose(pointer)
     }
 
     /// Whether it still leads to libvirt.
@@ -49,8 +56,9 @@ internal import Linux
     func takeEvents(of uuid: String) -> [DomainEvent] { queue.take(uuid) }
 
     func domain(named name: String) throws(DomainControlError) -> any DomainControl {
-        guard !name.isEmpty, name.utf8.count <= 1_000 else {
-            throw DomainControlError(.usage, "\"\(name)\" is no name of a domain")
+        // To libvirt a text ends at the first NUL: what comes after it would not count.
+        guard !name.isEmpty, name.utf8.count <= 1_000, !name.utf8.contains(0) else {
+            throw DomainControlError(.usage, "\"\(harmless(name))\" is no name of a domain")
         }
         let exact = unsafe try lookup("virDomainLookupByUUIDString") {
             unsafe Self.isUUID(name) ? virDomainLookupByUUIDString(pointer, name) : nil
@@ -74,7 +82,7 @@ internal import Linux
             throw DomainControlError(
                 .noDomain,
                 code: Int32(bitPattern: VIR_ERR_NO_DOMAIN.rawValue),
-                "there is no domain \(name) at \(uri)"
+                "there is no domain \(harmless(name)) at \(harmless(uri))"
             )
         }
         return found
@@ -149,17 +157,39 @@ internal import Linux
 
 extension LibvirtConnection {
     private func listen() throws(DomainControlError) {
-        let lifecycle = unsafe glovebox_on_lifecycle(pointer, onLifecycle, retained(), onRelease)
-        guard lifecycle >= 0 else { throw error("virConnectDomainEventRegisterAny") }
-        let reboot = unsafe glovebox_on_reboot(pointer, onReboot, retained(), onRelease)
-        guard reboot >= 0 else { throw error("virConnectDomainEventRegisterAny") }
-        // A driver without a daemon has no connection that could close.
-        _ = unsafe virConnectRegisterCloseCallback(pointer, onClose, retained(), onRelease)
+        let register = "virConnectDomainEventRegisterAny"
+        callbacks.append(
+            unsafe try lending(register) {
+                unsafe glovebox_on_lifecycle(pointer, onLifecycle, $0, onRelease)
+            }
+        )
+        callbacks.append(
+            unsafe try lending(register) {
+                unsafe glovebox_on_reboot(pointer, onReboot, $0, onRelease)
+            }
+        )
+        // The driver for tests has no daemon; it accepts the callback and never gives it back.
+        guard !uri.hasPrefix("test:") else { return }
+        _ = unsafe try lending("virConnectRegisterCloseCallback") {
+            unsafe virConnectRegisterCloseCallback(pointer, onClose, $0, onRelease)
+        }
+        listensToClose = true
     }
 
-    /// The queue, for a callback that gives it back when it is no longer called.
-    private func retained() -> UnsafeMutableRawPointer {
-        unsafe Unmanaged.passRetained(queue).toOpaque()
+    /// Lends the queue to a callback, which gives it back when it is no longer called; one that
+    /// libvirt refuses never is, and gives nothing back.
+    private func lending(
+        _ call: String,
+        _ register: (UnsafeMutableRawPointer) -> Int32
+    ) throws(DomainControlError) -> Int32 {
+        let lent = unsafe Unmanaged.passRetained(queue)
+        let number = unsafe register(lent.toOpaque())
+        guard number >= 0 else {
+            let error = error(call)
+            unsafe lent.release()
+            throw error
+        }
+        return number
     }
 }
 

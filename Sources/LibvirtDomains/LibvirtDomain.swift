@@ -43,6 +43,8 @@ internal import Glibc
     }
 
     func status() throws(DomainControlError) -> DomainStatus {
+        // First, since it may wait for somebody else's call to end, which changes the state.
+        let job = try job()
         var state: Int32 = 0
         var reason: Int32 = 0
         guard unsafe virDomainGetState(pointer, &state, &reason, 0) == 0 else {
@@ -56,7 +58,7 @@ internal import Glibc
             id: known == .shutOff ? nil : id,
             state: known,
             pauseReason: known == .paused ? PauseReason(libvirt: reason) : nil,
-            job: known == .shutOff ? .none : try job(),
+            job: known == .shutOff ? .none : job,
             hasManagedSave: saved == 1
         )
     }
@@ -79,6 +81,8 @@ internal import Glibc
             let error = connection.error("virDomainGetJobStats")
             // It has stopped meanwhile, or the driver knows of no jobs.
             if [.wrongState, .unsupported].contains(error.kind) { return .none }
+            // "backup job data missing": it runs, and is suspended and resumed, like any other.
+            if error.code == Int32(bitPattern: VIR_ERR_INTERNAL_ERROR.rawValue) { return .unknown }
             throw error
         }
         defer { unsafe virTypedParamsFree(values, count) }
@@ -91,6 +95,18 @@ internal import Glibc
             &operation
         )
         return found == 1 ? DomainJob(libvirt: operation) : .other
+    }
+
+    func isOccupied() throws(DomainControlError) -> Bool {
+        var info = virDomainControlInfo()
+        guard unsafe virDomainGetControlInfo(pointer, &info, 0) == 0 else {
+            let error = connection.error("virDomainGetControlInfo")
+            if [.wrongState, .unsupported].contains(error.kind) { return false }
+            throw error
+        }
+        // While a job like a backup runs, calls besides it are told as a job.
+        return [VIR_DOMAIN_CONTROL_OCCUPIED.rawValue, VIR_DOMAIN_CONTROL_JOB.rawValue]
+            .contains(info.state)
     }
 
     func description() throws(DomainControlError) -> String {

@@ -15,16 +15,16 @@ extension DomainControlError {
         let kind = isAlive() ? Kind(code: code, origin: origin) : .connectionLost
         return DomainControlError(kind, code: code, "libvirt: \(harmless(message)) (\(call))")
     }
+}
 
-    /// The first line of a text from elsewhere, without what a terminal acts on.
-    private static func harmless(_ text: String) -> String {
-        let line = text.unicodeScalars.prefix { $0 != "\n" }.prefix(500)
-        return String(
-            String.UnicodeScalarView(
-                line.map { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? "?" : $0 }
-            )
+/// The first line of a text from elsewhere, without what a terminal acts on.
+func harmless(_ text: String) -> String {
+    let line = text.unicodeScalars.prefix { $0 != "\n" }.prefix(500)
+    return String(
+        String.UnicodeScalarView(
+            line.map { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? "?" : $0 }
         )
-    }
+    )
 }
 
 extension DomainControlError.Kind {

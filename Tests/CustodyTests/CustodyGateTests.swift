@@ -53,7 +53,7 @@ import Testing
         expectRefusal(decide(.running, mode: .asFound), "runs")
     }
 
-    /// All states, reasons, jobs, modes, with and without saved memory: 8 x 16 x 7 x 3 x 2.
+    /// All states, reasons, jobs, modes, with and without saved memory: 8 x 16 x 8 x 3 x 2.
     @Test func `every state is decided, and only what is plainly ours to suspend is held`() {
         var refusals: Set<String> = []
         for state in DomainState.allCases {
@@ -83,7 +83,7 @@ import Testing
             }
         }
         // A sentence for each job, each reason but the one, each state, and what was saved.
-        #expect(refusals.count == 6 + 14 + 1 + 4 + 1)
+        #expect(refusals.count == 7 + 14 + 1 + 4 + 1)
     }
 
     @Test(arguments: DomainJob.allCases.filter { $0 != .none })
@@ -124,7 +124,7 @@ import Testing
                         )
                         let isOurs =
                             id == 7 && state == .paused && reason == .user
-                            && (job == .none || job == .backup)
+                            && [.none, .backup, .unknown].contains(job)
                         let sighting = DomainSighting(status, of: Self.run)
                         #expect((sighting == .paused) == isOurs)
                         #expect((sighting == .gone) == (id != 7 || state == .shutOff))

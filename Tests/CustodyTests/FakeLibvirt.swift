@@ -27,6 +27,7 @@ final class FakeLibvirt: DomainHost, Sendable {
         var job = DomainJob.none
         var backup: String?
         var isKnown = true
+        var isOccupied = false
         var uri = FakeLibvirt.uri
         /// Each call so far, such as `suspend`.
         var calls: [String] = []
@@ -221,6 +222,12 @@ final class FakeDomain: DomainControl, Sendable {
                 pauseReason: state.reason,
                 job: state.backup == nil ? state.job : .backup
             )
+        }
+    }
+
+    func isOccupied() throws(DomainControlError) -> Bool {
+        try connection.call("isOccupied") { _ throws(DomainControlError) in
+            libvirt.state.withState { $0.isOccupied }
         }
     }
 

@@ -14,11 +14,13 @@ final class HoldLab {
 
     static func times() -> CustodyTimes {
         var times = CustodyTimes()
-        times.confirmation = 0.3
+        times.confirmation = 2
         times.glance = 0.002
         times.stop = 0.1
+        times.settled = 0.01
+        times.settling = 0.5
         times.retry = 0.005
-        times.overdue = 0.3
+        times.overdue = 2
         times.look = 0.02
         times.quiet = 0.002
         return times

@@ -40,11 +40,14 @@ import Testing
         )
     }
 
-    private func recover(_ lab: HoldLab) throws -> [RecoveredSession] {
+    private func recover(
+        _ lab: HoldLab,
+        session: String? = nil
+    ) throws -> [RecoveredSession] {
         _ = try lab.ask(.connect(uri: nil))
         guard
             case .recovered(let sessions)? = try lab.ask(
-                .recover(stateDirectory: lab.state, session: nil)
+                .recover(stateDirectory: lab.state, session: session)
             )
         else {
             Issue.record("no answer")
@@ -160,6 +163,72 @@ import Testing
         lab.libvirt.change(.suspend)
         #expect(try recover(lab).map(\.outcome) == [.refused])
         #expect(lab.libvirt.isPaused)
+    }
+
+    /// Whoever waited for its custodian's end asks for it when it may have ended by then.
+    @Test func `a session that has ended is recovered for whoever names it`() throws {
+        let (name, lines) = try journal(.strict)
+        let lab = try HoldLab()
+        try plant(name, Array(lines.joined()), in: lab.state)
+        let found = try recover(lab, session: name)
+        #expect(found.map(\.session) == [name] && found.map(\.outcome) == [.recovered])
+        #expect(try recover(lab) == [])
+        #expect(!lab.libvirt.calls.contains("resume"))
+    }
+
+    /// The beginning of a session's journal, up to the first record of that event.
+    private func plant(_ mode: HoldMode, until event: String, in lab: HoldLab) throws {
+        let (name, lines) = try journal(mode)
+        let history = try SessionHistory(journal: Array(lines.joined()))
+        let index = try #require(history.records.firstIndex { "\($0.record.event)" == event })
+        try plant(name, Array(lines.prefix(index + 1).joined()), in: lab.state)
+    }
+
+    /// libvirt carries out what it was asked for even when whoever asked was killed meanwhile.
+    @Test func `a suspend that is still under way is waited for and undone`() throws {
+        let lab = try HoldLab()
+        try plant(.strict, until: "suspending", in: lab)
+        lab.libvirt.state.withState { state in
+            state.isOccupied = true
+            state.meanwhile = { name, number in name == "status" && number == 40 ? .suspend : nil }
+        }
+        #expect(try recover(lab).map(\.outcome) == [.recovered])
+        #expect(lab.libvirt.isRunning && lab.libvirt.calls.contains("resume"))
+    }
+
+    @Test func `while QEMU does not answer libvirt an intent is not forgotten`() throws {
+        let lab = try HoldLab()
+        try plant(.strict, until: "suspending", in: lab)
+        lab.libvirt.state.withState { $0.isOccupied = true }
+        #expect(try recover(lab).map(\.outcome) == [.held])
+        lab.libvirt.state.withState { $0.isOccupied = false }
+        #expect(try recover(lab).map(\.outcome) == [.recovered])
+    }
+
+    @Test func `a resume that is refused since another one was under way has succeeded`() throws {
+        let lab = try HoldLab()
+        try plant(.strict, until: "resuming", in: lab)
+        lab.libvirt.change(.suspend)
+        lab.libvirt.state.withState { state in
+            state.meanwhile = { name, _ in name == "resume" ? .resume : nil }
+            state.fault = { name, _, _ in name == "resume" ? .error(.wrongState) : nil }
+        }
+        #expect(try recover(lab).map(\.outcome) == [.recovered])
+        #expect(lab.libvirt.isRunning)
+    }
+
+    @Test func `a job that another is just ending is waited for, the pause is not`() throws {
+        let lab = try HoldLab()
+        try plant(.brief, until: "exported", in: lab)
+        lab.libvirt.change(.suspend)
+        lab.libvirt.setFault { name, number, _ in
+            name == "backupDescription" && number < 5 ? .error(.failed) : nil
+        }
+        #expect(try recover(lab).map(\.outcome) == [.recovered])
+        try lab.expectNothingHeld("a job")
+        let calls = lab.libvirt.calls
+        let resume = try #require(calls.firstIndex(of: "resume"))
+        #expect(calls[resume...].contains("backupDescription"))
     }
 
     @Test func `a session at work is left alone`() throws {

@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 
 import support  # noqa: E402
 from lab import guest, lab  # noqa: E402, F401
+from live import events, live_site, site  # noqa: E402, F401
 
 
 def pytest_configure(config):

@@ -33,6 +33,15 @@ struct LibvirtDomainsTests {
         #expect(try named.facts().description.contains("<name>test</name>"))
     }
 
+    @Test func `what cannot be a name is not looked for`() {
+        for name in ["test\0", "\0", "", String(repeating: "a", count: 1_001)] {
+            let error = #expect(throws: DomainControlError.self) {
+                try connection.domain(named: name)
+            }
+            #expect(error?.kind == .usage)
+        }
+    }
+
     @Test(arguments: ["nobody", "4711", "6695eb01-f6a4-8304-79aa-97f2502e1930", "-1", "1 "])
     func `what is not there is named`(name: String) {
         let error = #expect(throws: DomainControlError.self) {
@@ -86,11 +95,35 @@ struct LibvirtDomainsTests {
             "qemu://example.com/system", "qemu+tcp:///system", "qemu+tls:///system",
             "xen:///system",
             "/system", "", "qemu+unix+ssh:///system", "qemu+:///system",
+            "test+unix:///default", "test+ssh:///default", "qemu:///embed?root=/tmp",
+            "qemu:///system?name=qemu%2Bssh://example.com/system",
+            "qemu+unix:///system?socket=/run/s&name=test:///default",
+            "qemu+unix:///system?socket=/run/s;name=test:///default",
+            "qemu:///system?command=/bin/true", "qemu:///system#name=x", "qemu:///system?",
+            "test:///default?name=x", "qemu:////system",
         ]
     )
     func `a libvirt of another host, or behind a command, is refused`(uri: String) {
         let error = #expect(throws: DomainControlError.self) { try LibvirtHost(uri: uri) }
         #expect(error?.kind == .usage)
+    }
+
+    @Test func `a URI that libvirt would read only to its first NUL is refused`() {
+        let uris = ["qemu:///system\0", "qemu+unix:///system?socket=/run/s\0", "test:///\0"]
+        for uri in uris {
+            #expect(throws: DomainControlError.self) { try LibvirtHost(uri: uri) }
+        }
+    }
+
+    @Test(
+        arguments: [
+            "qemu:///system", "qemu:///session", "qemu+unix:///system",
+            "qemu+unix:///system?socket=/run/s", "qemu:///system?mode=direct&socket=/run/s",
+            "test:///default", "test:///tmp/host.xml",
+        ]
+    )
+    func `a libvirt of this host is accepted`(uri: String) throws {
+        _ = try LibvirtHost(uri: uri)
     }
 
     @Test func `no libvirt is an error that says so`() throws {

@@ -50,11 +50,3 @@ enum HostState {
         }
     }
 }
-
-extension SessionEntry {
-    /// Whether nothing is held by it any more.
-    var hasEnded: Bool {
-        guard case .history(let history) = content else { return false }
-        return history.hasEnded
-    }
-}

@@ -154,9 +154,10 @@ struct BagReportDisks {
         let pause =
             release.pausedMilliseconds.map { "Glovebox had it paused for \($0.grouped) ms" }
             ?? "For how long it was paused is not known"
+        let session = "\(pause), in session \(release.session)."
         return release.isIntact
-            ? "\(pause). Nobody touched it while its disks were read, for all that is known."
-            : "\(pause). It was not held until all was read."
+            ? "\(session) Nobody touched it while its disks were read, for all that is known."
+            : "\(session) It was not held until all was read."
     }
 
     private static func state(of volume: BagSource.Volume) -> String {
