@@ -203,11 +203,16 @@ final class CustodianLink: Sendable {
                 return true
             }
         case .held(let held):
-            guard let pauseSecondsMax = state.update({ $0.pauseSecondsMax }), answer(report)
-            else { return false }
-            state.update { $0.session = held.session }
-            gate.open(until: held.deadline, pauseSecondsMax: pauseSecondsMax)
-            return true
+            // Whoever has the answer may read at once.
+            return state.update { state in
+                guard let pauseSecondsMax = state.pauseSecondsMax, state.isAwaiting,
+                    state.answer == nil
+                else { return false }
+                state.session = held.session
+                gate.open(until: held.deadline, pauseSecondsMax: pauseSecondsMax)
+                state.answer = report
+                return true
+            }
         case .noted where state.update({ $0.isInvalidated }):
             // The answer to a step that nobody waits for any more.
             _ = answer(report)
