@@ -179,7 +179,7 @@ struct ExtractCommand: ParsableCommand {
         } else if let stream {
             report = run(.archive(stream))
         } else {
-            report = try writeFile(toTar ?? "", run)
+            report = try writeFile(toTar ?? "", of: instance, run)
         }
         return ExtractionSummary(
             report,
@@ -196,11 +196,14 @@ struct ExtractCommand: ParsableCommand {
 
     private func writeFile(
         _ path: String,
+        of instance: Instance,
         _ run: (Extraction.Sink) -> ExtractionReport
     ) throws -> ExtractionReport {
         let file = try PendingFile(path)
         let report = run(.archive(file.descriptor))
         if report.ending == .finished || report.ending == .limited {
+            // All is read: no instance waits until our disk has written it.
+            _ = HoldScope.release(after: instance)
             try file.publish()
         } else {
             file.discard()
