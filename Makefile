@@ -73,7 +73,7 @@ bench: build ## measure against the peers (Benchmarks/README.md)
 	@$(SCRIPTS)/install-packages bench
 	@Benchmarks/run
 
-bench-pause: build ## measure how long an inspection pauses an instance; writes docs/benchmark-pause.md
+bench-pause: build ## measure for how long a guest is paused (root; starts one in a lab)
 	@$(SCRIPTS)/install-packages bench
 	@Benchmarks/pause
 

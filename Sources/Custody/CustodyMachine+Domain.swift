@@ -47,6 +47,11 @@ extension CustodyMachine {
 
     /// An event of libvirt.
     mutating func notice(_ event: DomainEvent) -> [Action] {
+        switch event {
+        case .ioError: isStoppedByDisk = isStoppedByDisk || owesJob && pause == .none
+        case .resumed, .started, .stopped: isStoppedByDisk = false
+        default: break
+        }
         if event == .resumed, phase == .watching { return resumed(asSeenRunning) }
         if event == .resumed, phase != .suspending, pause != .none {
             // Whoever resumes it takes it over: what is paused afterwards is not ours.
@@ -71,6 +76,8 @@ extension CustodyMachine {
         case .resumed: isRunning || hasAskedResume ? nil : "Somebody else resumed it."
         case .started: "It was started again."
         case .stopped: "It was stopped, or it ended."
+        case .migrated where pause == .none: "It was migrated to another host."
+        case .migrated: "It was migrated to another host, where it is paused: resume it there."
         case .crashed: "Its guest crashed."
         case .rebooted: isRunning ? nil : "Somebody else reset it."
         case .sleeping: isRunning ? nil : "It was put to sleep."

@@ -149,6 +149,7 @@ extension CustodyMachine {
     }
 
     private mutating func finish() -> [Action] {
+        guard !isStoppedByDisk else { return finishStopped() }
         var actions: [Action] = [.journal(.ended(ending), isBinding: false)]
         if isFrontThere, !isFrontAnswered {
             if case .failed(let failure) = cause {
@@ -159,6 +160,19 @@ extension CustodyMachine {
         }
         return move(to: .ended, actions + [.end])
     }
+
+    /// It stays as it is: whether its disk or our job was why, nobody here can tell.
+    ///
+    /// The session stays open, so that ``Recovery`` goes on saying so for as long as it does not run.
+    private mutating func finishStopped() -> [Action] {
+        let word = Action.tell(.failed(CustodyFailure(code: 7, Self.stoppedByDisk)))
+        let isHeard = isFrontThere && !isFrontAnswered
+        return move(to: .ended, (isHeard ? [word] : []) + [.end])
+    }
+
+    static let stoppedByDisk =
+        "QEMU stopped it because a disk could not be written, perhaps for want of room for what it "
+        + "overwrote while it was read; the backup job is ended, so let it go on with virsh resume."
 
     private var ending: SessionRecord.Ending {
         switch cause {

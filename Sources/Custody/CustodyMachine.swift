@@ -74,6 +74,9 @@ package struct CustodyMachine: Hashable, Sendable {
     var isFrontThere = true
     /// Whether the front has its last answer although things are still to be done.
     var isFrontAnswered = false
+    /// Whether QEMU has stopped it because of a disk while our job ran, which may have been why: once
+    /// there is no room for the old content, the guest's writes fail.
+    var isStoppedByDisk = false
     /// What keeps the domain from being resumed; the rest of a sentence.
     var obstacle = "does not run yet"
 

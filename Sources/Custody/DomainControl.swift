@@ -111,8 +111,10 @@ package enum DomainEvent: Equatable, Sendable {
     case suspended
     case resumed
     case started
-    /// Its QEMU has ended: shut down, destroyed, crashed, migrated away.
+    /// Its QEMU has ended: shut down, destroyed, crashed.
     case stopped
+    /// It goes on at another host, paused where it was paused here.
+    case migrated
     case crashed
     /// Reset or rebooted; the run goes on.
     case rebooted

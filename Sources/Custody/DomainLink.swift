@@ -27,15 +27,19 @@ final class DomainLink {
     func events() -> [DomainEvent] { control?.events() ?? [] }
 
     /// How the domain is; throws only where the connection is lost.
-    func sighting() throws(DomainControlError) -> DomainSighting {
-        guard let control else { return .gone }
+    func sighting() throws(DomainControlError) -> DomainSighting { try look().sighting }
+
+    /// The same, with what libvirt says of it; nil where it says nothing.
+    func look() throws(DomainControlError) -> (sighting: DomainSighting, status: DomainStatus?) {
+        guard let control else { return (.gone, nil) }
         do throws(DomainControlError) {
-            return DomainSighting(try control.status(), of: run)
+            let status = try control.status()
+            return (DomainSighting(status, of: run), status)
         } catch {
             switch error.kind {
-            case .noDomain: return .gone
+            case .noDomain: return (.gone, nil)
             case .connectionLost: throw error
-            default: return .otherwise("cannot be looked at: \(error.message)")
+            default: return (.otherwise("cannot be looked at: \(error.message)"), nil)
             }
         }
     }

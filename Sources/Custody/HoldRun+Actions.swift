@@ -190,10 +190,10 @@ extension HoldRun {
         guard let watch else { return }
         let isLate = (timers[.watch] ?? 0) <= monotonicNanoseconds()
         do throws(DomainControlError) {
-            let sighting = try link.sighting()
+            let (sighting, status) = try link.look()
             takeDomainEvents()
             switch (watch, sighting) {
-            case (.suspend, .paused) where hasSeenSuspend: return try confirmSuspend()
+            case (.suspend, .paused) where hasSeenSuspend: return try confirmSuspend(status)
             case (.suspend, _) where isLate: return endWatch(.suspendUnconfirmed)
             case (.suspend, .gone), (.suspend, .otherwise): return endWatch(.seen(sighting))
             case (.running, .running), (.running, .gone): return endWatch(.seen(sighting))
@@ -206,10 +206,18 @@ extension HoldRun {
         timers[.glance] = deadline(inSeconds: times.glance)
     }
 
-    private func confirmSuspend() throws(DomainControlError) {
-        guard let control = link.control else { return endWatch(.seen(.gone)) }
+    /// Describes the domain, which is paused with `status`.
+    ///
+    /// Each question makes the pause longer: what the look has told is not asked again.
+    private func confirmSuspend(_ status: DomainStatus?) throws(DomainControlError) {
+        guard let control = link.control, let status else { return endWatch(.seen(.gone)) }
         do throws(DomainControlError) {
-            facts = try control.facts()
+            facts = DomainFacts(
+                uuid: control.uuid,
+                name: control.name,
+                status: status,
+                description: try control.description()
+            )
             endWatch(.suspendSeen)
         } catch {
             guard error.kind != .connectionLost else { throw error }

@@ -64,11 +64,40 @@ struct Recovery {
 
     private static let ended = (Outcome.recovered, "It has ended by itself.")
 
+    /// The session; nil where somebody stays at work on it, for who reads, or for longer than that takes
+    /// where nobody does.
+    private func takeOver(
+        _ entry: SessionEntry,
+        from program: ProcessIdentity
+    ) throws(SessionError) -> Session? {
+        let end = deadline(inSeconds: surroundings.times.confirmation)
+        var isActive = entry.isActive
+        while true {
+            if !isActive, let session = try store.takeOver(entry.name) { return session }
+            guard !program.isAlive, monotonicNanoseconds() < end else { return nil }
+            pauseThread(seconds: surroundings.times.retry)
+            isActive = false
+        }
+    }
+
+    /// A custodian that is still there although nobody reads any more cannot let go.
+    private static func atWork(_ opening: SessionRecord.Opening) -> (Outcome, String) {
+        if opening.program.isAlive { return (.active, "\(opening.user) is at work on it.") }
+        guard opening.custodian.isAlive else {
+            return (.held, "Somebody else is at work on its recovery.")
+        }
+        return (
+            .held,
+            "Who read it has gone, and its custodian, process \(opening.custodian.processID), is still "
+                + "letting go of it; end that process only where libvirt and QEMU do not answer it."
+        )
+    }
+
     private func takeOver(_ entry: SessionEntry, _ history: SessionHistory) -> (Outcome, String) {
         let opening = history.opening
         do throws(SessionError) {
-            guard !entry.isActive, let session = try store.takeOver(entry.name) else {
-                return (.active, "\(opening.user) is at work on it.")
+            guard let session = try takeOver(entry, from: opening.program) else {
+                return Self.atWork(opening)
             }
             // Its custodian may have gone on since it was listed.
             let history = session.history

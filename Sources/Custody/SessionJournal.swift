@@ -11,6 +11,8 @@ enum SessionJournal {
     static let version = 1
     /// The longest file that is read or written.
     static let bytesMax = 1 << 20
+    /// How long a file may be to which attempts at recovery are still added.
+    static let attemptBytesMax: UInt64 = 1 << 19
     /// The room that is kept in advance.
     static let reservedBytes: UInt64 = 1 << 16
 

@@ -72,6 +72,7 @@ final class Undoing {
         removeExports()
         if history.owesJob { record(.withdrawn) }
         if !isResumed, let obstacle = resume(link) { return held(obstacle) }
+        if isStoppedByDisk(link) { return held(CustodyMachine.stoppedByDisk) }
         record(.ended(.recovered))
         if notes.isEmpty { notes.append("Nothing was left of it but its journal.") }
         return (.recovered, notes.joined(separator: " "))
@@ -91,6 +92,13 @@ final class Undoing {
             guard error.kind == .noDomain else { throw error }
             return nil
         }
+    }
+
+    /// Whether it does not run because of a disk, which our backup job may have been why.
+    private func isStoppedByDisk(_ link: DomainLink?) -> Bool {
+        let hadJob = history.records.contains { $0.record == .exporting }
+        guard hadJob, let status = try? link?.control?.status() else { return false }
+        return status.id == history.opening.run.id && status.pauseReason == .ioError
     }
 
     private func endReaders() {
@@ -194,6 +202,8 @@ final class Undoing {
 
     /// Writes it down where that is possible; no full disk keeps a domain paused.
     private func record(_ record: SessionRecord) {
+        // Attempts are repeated for as long as it takes: room is kept for what ends them.
+        if record.isAttempt, session.history.byteCount > SessionJournal.attemptBytesMax { return }
         do throws(SystemError) {
             try surroundings.probe.around(record) { () throws(SystemError) in
                 try session.append(record)
@@ -201,6 +211,16 @@ final class Undoing {
         } catch {
             if isRecorded { notes.append("Its journal cannot be written: \(error).") }
             isRecorded = false
+        }
+    }
+}
+
+extension SessionRecord {
+    /// Whether it only says what is about to be tried, which what comes of it says as well.
+    fileprivate var isAttempt: Bool {
+        switch self {
+        case .recovering, .withdrawing, .resuming: true
+        default: false
         }
     }
 }

@@ -155,7 +155,12 @@ public final class Instance: Sendable {
         box.slots.withLock { $0 = slots.map(WeakDisk.init) }
         self.slots = slots
         self.opening = opening
-        if admission.isByDigest { _ = try disks() }
+        guard admission.isByDigest else { return }
+        do throws(GloveboxError) { _ = try disks() } catch {
+            // Nobody else has the value, to let go of what may be held by now.
+            if let problem = live?.release()?.problem, problem.kind == .held { throw problem }
+            throw error
+        }
     }
 
     /// The domain that `target` names; nil where it is a path.

@@ -98,8 +98,9 @@ struct ExtractCommand: ParsableCommand {
         defer { Interruption.forget() }
         Interruption.onFirst {
             cancellation.set()
-            // Nothing looks at the flag before the extraction does.
-            guard !begun.isSet else { return }
+            // Nothing looks at the flag before the extraction does; and then it may hang in a pipe
+            // that nobody empties, for which no instance is to wait.
+            guard !begun.isSet else { return guardian.release() }
             Program.exit(guardian.letGo() ?? GloveboxError.Kind.interrupted.rawValue)
         }
         // A key that cannot sign, and a bag that cannot be made, are said before a disk is opened.
@@ -178,7 +179,7 @@ struct ExtractCommand: ParsableCommand {
         } else if let stream {
             report = run(.archive(stream))
         } else {
-            report = try writeFile(toTar ?? "", run)
+            report = try writeFile(toTar ?? "", of: instance, run)
         }
         return ExtractionSummary(
             report,
@@ -195,11 +196,14 @@ struct ExtractCommand: ParsableCommand {
 
     private func writeFile(
         _ path: String,
+        of instance: Instance,
         _ run: (Extraction.Sink) -> ExtractionReport
     ) throws -> ExtractionReport {
         let file = try PendingFile(path)
         let report = run(.archive(file.descriptor))
         if report.ending == .finished || report.ending == .limited {
+            // All is read: no instance waits until our disk has written it.
+            _ = HoldScope.release(after: instance)
             try file.publish()
         } else {
             file.discard()

@@ -23,6 +23,12 @@ final class HeldInstance: Sendable {
     /// From now on this is the instance.
     func take(_ instance: Instance?) { self.instance.withLock { $0 = instance } }
 
+    /// Lets go of the instance; what became of it is for others to say.
+    func release() {
+        let instance = instance.withLock { $0 }
+        _ = instance?.release()
+    }
+
     /// Lets go of the instance; the exit code where that did not succeed.
     func letGo() -> Int32? {
         let instance = instance.withLock { $0 }

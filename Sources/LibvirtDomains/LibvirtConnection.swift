@@ -238,7 +238,10 @@ extension DomainEvent {
             let ioError = Int32(bitPattern: VIR_DOMAIN_EVENT_SUSPENDED_IOERROR.rawValue)
             self = detail == ioError ? .ioError : .suspended
         case VIR_DOMAIN_EVENT_RESUMED: self = .resumed
-        case VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_SHUTDOWN: self = .stopped
+        case VIR_DOMAIN_EVENT_STOPPED:
+            let migrated = Int32(bitPattern: VIR_DOMAIN_EVENT_STOPPED_MIGRATED.rawValue)
+            self = detail == migrated ? .migrated : .stopped
+        case VIR_DOMAIN_EVENT_SHUTDOWN: self = .stopped
         case VIR_DOMAIN_EVENT_PMSUSPENDED: self = .sleeping
         case VIR_DOMAIN_EVENT_CRASHED: self = .crashed
         default: return nil

@@ -43,7 +43,8 @@ internal import Glibc
     }
 
     func status() throws(DomainControlError) -> DomainStatus {
-        // First, since it may wait for somebody else's call to end, which changes the state.
+        // First of all: it waits for what is being done with the domain, such as a suspend, by
+        // whomever. A state from before that would be an old one.
         let job = try job()
         var state: Int32 = 0
         var reason: Int32 = 0
@@ -79,11 +80,8 @@ internal import Glibc
         var count: Int32 = 0
         guard unsafe virDomainGetJobStats(pointer, &type, &values, &count, 0) == 0 else {
             let error = connection.error("virDomainGetJobStats")
-            // It has stopped meanwhile, or the driver knows of no jobs.
-            if [.wrongState, .unsupported].contains(error.kind) { return .none }
-            // "backup job data missing": it runs, and is suspended and resumed, like any other.
-            if error.code == Int32(bitPattern: VIR_ERR_INTERNAL_ERROR.rawValue) { return .unknown }
-            throw error
+            guard let job = DomainJob(unanswered: error) else { throw error }
+            return job
         }
         defer { unsafe virTypedParamsFree(values, count) }
         guard type != Int32(bitPattern: VIR_DOMAIN_JOB_NONE.rawValue) else { return .none }
@@ -204,6 +202,20 @@ extension PauseReason {
 }
 
 extension DomainJob {
+    /// What libvirt's refusal to tell of a job says about it; nil where that is nothing.
+    init?(unanswered error: DomainControlError) {
+        switch (error.kind, virErrorNumber(rawValue: UInt32(bitPattern: error.code))) {
+        // Somebody else's call has had the domain for thirty seconds: QEMU does not answer it.
+        case (.wrongState, VIR_ERR_OPERATION_TIMEOUT), (.wrongState, VIR_ERR_RESOURCE_BUSY):
+            self = .other
+        // It does not run, or the driver knows of no jobs.
+        case (.wrongState, _), (.unsupported, _): self = .none
+        // "backup job data missing": it runs, and is suspended and resumed, like any other.
+        case (_, VIR_ERR_INTERNAL_ERROR): self = .unknown
+        default: return nil
+        }
+    }
+
     /// libvirt's virDomainJobOperation.
     init(libvirt operation: Int32) {
         switch virDomainJobOperation(rawValue: UInt32(bitPattern: operation)) {

@@ -48,7 +48,12 @@ package final class WorkerThread {
         unsafe mutex.initialize(to: pthread_mutex_t())
         unsafe changed.initialize(to: pthread_cond_t())
         unsafe pthread_mutex_init(mutex, nil)
-        unsafe pthread_cond_init(changed, nil)
+        // The clock of `monotonicNanoseconds()`, which nobody sets.
+        var attributes = pthread_condattr_t()
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(changed, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -78,6 +83,27 @@ package final class WorkerThread {
         while true {
             if let result = body(&state) { return result }
             unsafe pthread_cond_wait(changed, mutex)
+        }
+    }
+
+    /// The same until `deadline` of ``monotonicNanoseconds()``; nil where that comes first.
+    package func wait<Result>(
+        until deadline: UInt64,
+        _ body: (inout State) -> Result?
+    ) -> Result? {
+        var time = timespec(
+            tv_sec: Int(clamping: deadline / 1_000_000_000),
+            tv_nsec: Int(deadline % 1_000_000_000)
+        )
+        unsafe pthread_mutex_lock(mutex)
+        defer {
+            unsafe pthread_cond_broadcast(changed)
+            unsafe pthread_mutex_unlock(mutex)
+        }
+        while true {
+            if let result = body(&state) { return result }
+            guard monotonicNanoseconds() < deadline else { return nil }
+            unsafe pthread_cond_timedwait(changed, mutex, &time)
         }
     }
 }

@@ -24,6 +24,22 @@ import Testing
         return (String(decoding: said, as: UTF8.self), try #require(process.ending()))
     }
 
+    @Test func `a wait ends with the change that it waits for, or at its deadline`() {
+        let monitor = Monitor(0)
+        let began = monotonicNanoseconds()
+        let end = deadline(inSeconds: 0.05)
+        #expect(monitor.wait(until: end) { $0 > 0 ? $0 : nil } == nil)
+        #expect(monotonicNanoseconds() >= end)
+        #expect(monitor.wait(until: began) { $0 == 0 ? true : nil } == true)
+        let thread = WorkerThread {
+            pauseThread(seconds: 0.02)
+            monitor.update { $0 = 1 }
+        }
+        #expect(monitor.wait(until: deadline(inSeconds: 60)) { $0 > 0 ? $0 : nil } == 1)
+        #expect(monotonicNanoseconds() - began < 30_000_000_000)
+        thread.join()
+    }
+
     @Test func `arguments and environment arrive as they are, and nothing else`() throws {
         let odd = [
             "", "a b", "new\nline", "*", "$HOME", "ü", String(repeating: "x", count: 100_000),

@@ -68,6 +68,31 @@ import Testing
         try lab.expectNothingHeld()
     }
 
+    @Test(arguments: [false, true])
+    func `a guest that runs out of room while it is read is said to be stopped`(
+        hasSaid: Bool
+    ) throws {
+        let lab = try HoldLab { $0.times.look = 60 }
+        _ = try lab.hold(.brief)
+        lab.libvirt.change(.ioError)
+        guard case .invalidated? = try lab.report() else {
+            Issue.record("not told")
+            return
+        }
+        if hasSaid { lab.libvirt.change(.resume) }
+        switch try lab.ask(.stopped) {
+        case .failed(let failure):
+            #expect(failure.code == 7 && failure.message.contains("virsh resume"))
+            #expect(!hasSaid)
+        case .released(let release): #expect(hasSaid && !release.isIntact)
+        default: Issue.record("no end")
+        }
+        lab.end()
+        #expect(!lab.libvirt.hasJob)
+        // What is not over stays on record, so that recovery goes on saying so.
+        #expect(try lab.history()?.hasEnded == hasSaid)
+    }
+
     @Test func `a suspend without an event is undone, and said to be inferred`() throws {
         let lab = try HoldLab()
         lab.libvirt.setFault { name, _, _ in name == "suspend" ? .silent : nil }

@@ -35,6 +35,17 @@ import Testing
         lab.end()
     }
 
+    @Test func `no question is asked twice while an instance waits to be held`() throws {
+        let lab = try HoldLab()
+        _ = try lab.hold(.strict)
+        let calls = lab.libvirt.calls
+        let suspend = try #require(calls.firstIndex(of: "suspend"))
+        // Looks that come before the event of our suspend are repeated.
+        let since = calls[(suspend + 1)...].drop { $0 == "status" }
+        #expect(calls[suspend + 1] == "status" && since.elementsEqual(["description"]))
+        lab.end()
+    }
+
     @Test func `a brief hold resumes before it is read, and ends its job afterwards`() throws {
         let lab = try HoldLab()
         guard case .held(let held)? = try lab.hold(.brief) else {

@@ -19,6 +19,7 @@ import Testing
             .resumeReturned(isDone: true), .resumeReturned(isDone: false), .retry, .overdue,
             .seen(.running), .seen(.paused), .seen(.otherwise("is odd")), .seen(.gone),
             .domain(.suspended), .domain(.resumed), .domain(.started), .domain(.stopped),
+            .domain(.migrated),
             .domain(.crashed), .domain(.rebooted), .domain(.sleeping), .domain(.ioError),
             .domain(.connectionClosed), .domain(.lost),
         ] + HoldStep.allCases.map { .step($0, readers: [reader]) }

@@ -162,6 +162,7 @@ struct CustodyWorld: Hashable {
         case .end:
             hasEnded = true
             if isPaused { return "ended with the domain paused by us" }
+            if machine.isStoppedByDisk { return nil }
             return order.hasEnded ? nil : "ended without a record"
         case .confirmSuspend, .look, .confirmRunning, .removeExports, .killReaders, .reconnect,
             .retryLater:

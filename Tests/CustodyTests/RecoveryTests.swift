@@ -232,12 +232,57 @@ import Testing
     }
 
     @Test func `a session at work is left alone`() throws {
-        let lab = try HoldLab()
+        let lab = try HoldLab { $0.front = .own }
         _ = try lab.hold(.strict)
         let other = try HoldLab(libvirt: lab.libvirt, state: lab.state)
         #expect(try recover(other).map(\.outcome) == [.active])
         #expect(lab.libvirt.isPaused)
         lab.end()
+    }
+
+    /// Whoever was told that it is still held comes here to learn whether it is.
+    @Test func `a custodian that cannot let go is no session at work`() throws {
+        let lab = try HoldLab { $0.front = HoldLab.nobody }
+        _ = try lab.hold(.strict)
+        let other = try HoldLab(libvirt: lab.libvirt, state: lab.state)
+        let found = try recover(other)
+        #expect(found.map(\.outcome) == [.held])
+        #expect(found.first?.detail.contains("\(OwnProcess.processID)") == true)
+        lab.end()
+    }
+
+    @Test func `a guest that its backup job may have stopped is reported until it runs`() throws {
+        let lab = try HoldLab()
+        try plant(.brief, until: "connected", in: lab)
+        lab.libvirt.change(.ioError)
+        for _ in 1...2 {
+            let found = try recover(lab)
+            #expect(found.map(\.outcome) == [.held])
+            #expect(found.first?.detail.contains("virsh resume") == true)
+        }
+        #expect(!lab.libvirt.calls.contains("resume"))
+        lab.libvirt.change(.resume)
+        #expect(try recover(lab).map(\.outcome) == [.recovered])
+        #expect(try lab.history()?.hasEnded == true)
+    }
+
+    @Test func `a recovery that is tried for days can still be ended on record`() throws {
+        let lab = try HoldLab()
+        try plant(.strict, until: "suspended", in: lab)
+        lab.libvirt.change(.ioError)
+        let store = SessionStore(stateDirectory: lab.state)
+        let name = try #require(try store.list().first?.name)
+        var session = try store.takeOver(name)
+        while try #require(session).history.byteCount <= SessionJournal.attemptBytesMax {
+            try session?.append(.recovering(by: .own))
+        }
+        let full = session?.history.byteCount
+        session = nil
+        #expect(try recover(lab).map(\.outcome) == [.held])
+        #expect(try lab.history()?.byteCount == full)
+        lab.libvirt.change(.resume)
+        #expect(try recover(lab).map(\.outcome) == [.recovered])
+        #expect(try lab.history()?.hasEnded == true)
     }
 
     @Test func `after the host's restart nothing of it is left`() throws {

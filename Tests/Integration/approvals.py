@@ -48,10 +48,10 @@ def guest(directory):
     return directory
 
 
-def ext4(image, label, tree):
+def ext4(image, label, tree, mebibytes=8):
     image.parent.mkdir(parents=True, exist_ok=True)
     image.touch()
-    os.truncate(image, 8 << 20)
+    os.truncate(image, mebibytes << 20)
     tool("mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-d", tree, image)
 
 

@@ -2,14 +2,11 @@
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
-import select
 import shutil
 import signal
-import stat
 import subprocess
 import tarfile
 import tempfile
@@ -18,14 +15,14 @@ import time
 import pytest
 
 import support
+from kill_cases import MODES, Process, child
 from lab import wait_until
 
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 CUSTODY_ENGINE = pathlib.Path(
     os.environ.get("GLOVEBOX_CUSTODY_ENGINE") or support.ROOT / ".build/debug/custody-engine")
-MODES = {"strict": ["--pause=strict"], "brief": ["--pause=brief"], "as-found": []}
-# libvirt 9 says so of a guest, for ever, when it was killed while it began a backup; QEMU itself has
-# no job, and goes on.
+# libvirt 9 says so of a guest, for ever, when it was killed while it began a backup; QEMU itself
+# has no job, and goes on.
 LOST_TRACK = "backup job data missing"
 # So many guests are at it at once.
 GUESTS = 4
@@ -35,93 +32,8 @@ SECONDS_MAX = 5
 PATIENCE = 60
 
 
-class Process:
-    """A process that no other can pass for, even after its end."""
-
-    def __init__(self, number):
-        self.number = number
-        self.handle = os.pidfd_open(number)
-
-    @property
-    def has_ended(self):
-        poll = select.poll()
-        poll.register(self.handle, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def kill(self):
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
-
-    def close(self):
-        os.close(self.handle)
-
-
-def child(parent):
-    """The custodian that a process has started; None where it has none now."""
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{parent}/task"):
-            for number in pathlib.Path(f"/proc/{parent}/task/{thread}/children").read_text().split():
-                found = Process(int(number))
-                # Its handle came after its number: it is who we mean if it is a child even now.
-                if f"\nPPid:\t{parent}\n" in pathlib.Path(f"/proc/{number}/status").read_text():
-                    return found
-                found.close()
-    return None
-
-
-@dataclasses.dataclass
-class Case:
-    """One run that is killed, and how that went."""
-
-    mode: str
-    point: str = ""
-    victims: tuple = ()
-    command: str = "cat"
-    seconds: float = None
-    code: int = None
-    problems: list = dataclasses.field(default_factory=list)
-
-    @property
-    def is_held(self):
-        """Whether the instance is paused by us at the point."""
-        return self.point in PAUSED.get(self.mode, ())
-
-    @property
-    def expected_code(self):
-        """Of the program, where it lives: what was read is whole if the last look was."""
-        if "custodian" in self.victims:
-            return support.WRONG_STATE
-        return support.DONE if self.point in AFTER_LAST_LOOK[self.mode] else support.WRONG_STATE
-
-    @property
-    def cell(self):
-        if self.mode == "as-found":
-            return "stays paused"
-        return "runs on" if self.seconds is None else f"{self.seconds:.2f}"
-
-    def __str__(self):
-        return f"{self.mode} {self.command} {self.point} {'+'.join(self.victims)}: {self.problems}"
-
-
-def points(*events):
-    return [f"{side}:{event}" for event in events for side in ("before", "after")]
-
-
-# From our suspend, which comes between two points, to our resume.
-PAUSED = {
-    "strict": points("suspended", "connected", "mounted", "unmounted", "disconnected", "resuming"),
-    "brief": points("suspended", "exporting", "exported", "resuming"),
-}
-# What was read is whole once the instance was seen to be as it was held, after the last read.
-AFTER_LAST_LOOK = {
-    "strict": points("resuming", "resumed", "ended"),
-    "brief": points("withdrawing", "withdrawn", "ended"),
-    "as-found": points("ended"),
-}
-
-
 class Ward:
-    """A guest with an installation of its own, so that no other run's sessions are among its own."""
+    """A guest with an installation of its own, among whose sessions are no other guest's."""
 
     def __init__(self, guest):
         self.guest = guest
@@ -334,7 +246,8 @@ class Ward:
         exports = self.state_directory / "exports"
         if exports.exists() and any(exports.iterdir()):
             problem(f"exports are left: {list(exports.rglob('*'))}")
-        if sockets := [path for path in self.prefix.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)]:
+        sockets = [path for path in self.prefix.rglob("*") if path.is_socket()]
+        if sockets:
             problem(f"sockets are left: {sockets}")
         job = self.guest.virsh("domjobinfo", check=False)
         self.is_spoilt = LOST_TRACK in job.stderr

@@ -12,7 +12,8 @@ import pytest
 
 import killing
 import support
-from killing import Case, each, wards, with_problems  # noqa: F401
+from kill_cases import Case, child
+from killing import each, wards, with_problems  # noqa: F401
 from lab import wait_until
 
 # The call comes right after the point.
@@ -36,7 +37,7 @@ def begin(ward, case):
     """Brings it into its call, where QEMU keeps it."""
     ward.start(case)
     ward.wait_for(case)
-    custodian = killing.child(ward.tool.pid)
+    custodian = child(ward.tool.pid)
     qemu = ward.stopped_qemu()
     qemu.__enter__()
     ward.go_on()
@@ -45,7 +46,8 @@ def begin(ward, case):
     return qemu
 
 
-@pytest.mark.parametrize("victims", [("tool",), ("custodian",), ("tool", "custodian")], ids="+".join)
+@pytest.mark.parametrize("victims", [("tool",), ("custodian",), ("tool", "custodian")],
+                         ids="+".join)
 def test_a_call_that_outlives_its_caller_is_undone_as_well(victims, wards):
     cases = [(ward, Case(mode, point, victims))
              for ward, (mode, point) in zip(wards * 2, CALLS.values())]

@@ -12,7 +12,8 @@ import pytest
 
 import killing
 import support
-from killing import Case, each, wards, with_problems  # noqa: F401
+from kill_cases import MODES, Case
+from killing import each, wards, with_problems  # noqa: F401
 
 KILLS = int(os.environ.get("GLOVEBOX_KILLS") or 500)
 SEED = int(os.environ.get("GLOVEBOX_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -28,7 +29,7 @@ pytestmark = [
 
 
 class Round:
-    """What all guests go through at once; libvirtd, which is that of all, may be killed meanwhile."""
+    """What all guests go through at once; libvirtd, which is that of all, may be killed as well."""
 
     def __init__(self, lab, generator, wards, durations):
         self.lab = lab
@@ -113,7 +114,7 @@ def test_whatever_is_killed_whenever_the_instance_is_given_back(lab, wards):
     generator = random.Random(SEED)
     durations = {
         (mode, command): duration(wards[0], Case(mode, command=command))
-        for mode in killing.MODES for command in ("cat", "extract")
+        for mode in MODES for command in ("cat", "extract")
     }
     print({" ".join(kind): round(seconds, 2) for kind, seconds in durations.items()})
     cases, spoilt = [], 0

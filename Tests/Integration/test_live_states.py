@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.xdist_group("live")]
 
 CUSTODY_ENGINE = pathlib.Path(
     os.environ.get("GLOVEBOX_CUSTODY_ENGINE") or support.ROOT / ".build/debug/custody-engine")
+NO_KERNEL = re.compile(r"<(kernel|initrd|cmdline)>.*?</\1>", re.DOTALL)
 FILE = "disk:p1:/etc/instance-id"
 
 
@@ -63,6 +64,14 @@ def idle(idle_guest):
         idle_guest.destroy()
 
 
+@pytest.fixture
+def bare(idle):
+    """A guest that runs without a system: its firmware finds nothing to start."""
+    with described(idle, lambda xml: NO_KERNEL.sub("", xml)):
+        idle.virsh("start")
+        yield idle
+
+
 # The modes
 
 
@@ -70,7 +79,7 @@ def test_a_point_in_time_stays_as_it_was_while_the_guest_goes_on_writing(site, g
     holding = site.hold(guest, "disk.local::/", "--pause=brief")
     said = guest.fsynced()
     assert guest.state() == "running" and guest.is_writing()
-    assert len(site.exports()) == 4, site.exports()
+    assert len(site.exports()) == 5, site.exports()
     told = events.timed(guest)
     assert [what for _, what in told] == [SUSPENDED, RESUMED]
     stamps = [stamp for stamp, _ in told]
@@ -160,7 +169,7 @@ def boots(guest, code):
     disk.write_bytes(code.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
 
     def change(xml):
-        xml = re.sub(r"<(kernel|initrd|cmdline)>.*?</\1>", "", xml, flags=re.DOTALL)
+        xml = NO_KERNEL.sub("", xml)
         xml = re.sub(r"<disk .*</disk>", f"""<disk type='file' device='disk'>
             <driver name='qemu' type='raw'/><source file='{disk}'/><target dev='vda' bus='virtio'/>
             </disk>""", xml, flags=re.DOTALL)

@@ -94,4 +94,15 @@ struct ConnectionEndTests {
         queue.add(.suspended, of: "own")
         #expect(queue.take("own") == [.suspended])
     }
+
+    @Test func `a domain that others have for too long is under a job, not without one`() {
+        func job(_ kind: DomainControlError.Kind, _ code: Int32) -> DomainJob? {
+            DomainJob(unanswered: DomainControlError(kind, code: code, "x"))
+        }
+        #expect(job(.init(code: 68, origin: 10), 68) == .other, "the lock of its state is held")
+        #expect(job(.init(code: 55, origin: 10), 55) == DomainJob.none, "it does not run")
+        #expect(job(.init(code: 3, origin: 12), 3) == DomainJob.none, "no such call")
+        #expect(job(.init(code: 42, origin: 10), 42) == nil)
+        #expect(job(.init(code: 38, origin: 7), 38) == nil)
+    }
 }

@@ -65,6 +65,12 @@ final class ArchiveWorker {
         }
     }
 
+    private static let over = DiskError(
+        .unreadable,
+        "instance",
+        "it was not read while the instance was held"
+    )
+
     private func make(_ job: ArchiveJob, _ buffer: TransferBuffer) -> ArchivePiece {
         var piece = ArchivePiece(buffer: buffer, notes: job.notes)
         switch job.work {
@@ -72,6 +78,12 @@ final class ArchiveWorker {
         case .entries(let items)?:
             for index in items.indices {
                 if cancellation.isSet { break }
+                // A file of which nothing can be read any more is named, not made one of holes.
+                if let isOver = extraction.options.isOver, isOver() {
+                    let path = extraction.guestPath(items[index].path, root: items[index].root)
+                    piece.notes.append(.problem(path, .disk(Self.over), nil))
+                    continue
+                }
                 make(items, index, &piece)
             }
             piece.latest = items.last

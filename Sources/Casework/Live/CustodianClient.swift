@@ -88,6 +88,7 @@ package final class CustodianClient: Sendable {
             return Hold(held, order, link, of: self, patience)
         case .answer(.failed(let failure)): throw GloveboxError(failure)
         case .answer, .invalidated: throw nonsense()
+        case .gone(let fault) where !link.mayHold: throw Self.gone(fault, nil)
         case .gone(let fault):
             let seconds = patience.connect + 2 * patience.recover
             throw Self.gone(fault, link.remains(seconds: seconds) ?? .unknown)

@@ -92,7 +92,7 @@ final class CustodianLink: Sendable {
             defer { state.update { $0.isAwaiting = false } }
             send(request)
             let isStep = if case .step = request { true } else { false }
-            let reply = wait(deadline(inSeconds: seconds)) { state -> Reply? in
+            let reply = state.wait(until: deadline(inSeconds: seconds)) { state -> Reply? in
                 if let answer = state.answer { return .answer(answer) }
                 if state.isDeaf { return .gone(state.fault ?? "it has ended") }
                 return isStep && state.isInvalidated ? .invalidated : nil
@@ -103,10 +103,14 @@ final class CustodianLink: Sendable {
 
     /// Asks for a hold; from now on whatever ends the custodian is followed by `recovery`.
     func askForHold(_ order: HoldOrder, seconds: Double, recovery: @escaping Recovery) -> Reply {
-        state.update { state in
+        let fault = state.update { state -> String? in
+            // One that has gone before is asked for nothing, and leaves nothing.
+            if state.isDeaf { return state.fault ?? "it has ended" }
             state.recovery = recovery
             state.pauseSecondsMax = order.pauseSecondsMax
+            return nil
         }
+        if let fault { return .gone(fault) }
         let reply = ask(.hold(order), seconds: seconds)
         // Refused, and nothing is held because of it; but where it says otherwise.
         if case .answer(.failed(let failure)) = reply, failure.code != CustodyFailure.stillHeld {
@@ -122,7 +126,7 @@ final class CustodianLink: Sendable {
         let end = deadline(inSeconds: seconds)
         // After an invalidation the custodian lets go by itself.
         if !state.update({ $0.isInvalidated }) { _ = ask(.release, seconds: seconds) }
-        let released = wait(end) { state -> HoldRemains?? in
+        let released = state.wait(until: end) { state -> HoldRemains?? in
             if let release = state.release { return .some(.released(release)) }
             if let stuck = state.stuck { return .some(.held(HoldText.sentence(stuck.message))) }
             return state.isDeaf ? .some(nil) : nil
@@ -131,25 +135,17 @@ final class CustodianLink: Sendable {
         return released ?? remains(seconds: recoverSeconds + Self.unwindSeconds)
     }
 
+    /// Whether a hold was asked for and may be owed still.
+    var mayHold: Bool { state.update { $0.recovery != nil } }
+
     /// What a custodian that has gone left, once that has been seen to; nil where it takes longer.
     func remains(seconds: Double) -> HoldRemains? {
-        wait(deadline(inSeconds: seconds)) { $0.isOver ? $0.remains ?? .unknown : nil }
+        state.wait(until: deadline(inSeconds: seconds)) { $0.isOver ? $0.remains ?? .unknown : nil }
     }
 
     private func send(_ request: CustodyRequest) {
         // Where that fails the custodian has ended, which the thread sees.
         sending.withLock { _ in try? channel.send(request.bytes) }
-    }
-
-    /// Waits for a value, or until `deadline`.
-    private func wait<Value>(_ deadline: UInt64, _ body: (inout State) -> Value?) -> Value? {
-        var pause = 0.0005
-        while true {
-            if let value = state.update(body) { return value }
-            if monotonicNanoseconds() >= deadline { return nil }
-            pauseThread(seconds: pause)
-            pause = min(pause * 1.2, 0.005)
-        }
     }
 
     // MARK: The thread
@@ -203,11 +199,16 @@ final class CustodianLink: Sendable {
                 return true
             }
         case .held(let held):
-            guard let pauseSecondsMax = state.update({ $0.pauseSecondsMax }), answer(report)
-            else { return false }
-            state.update { $0.session = held.session }
-            gate.open(until: held.deadline, pauseSecondsMax: pauseSecondsMax)
-            return true
+            // Whoever has the answer may read at once.
+            return state.update { state in
+                guard let pauseSecondsMax = state.pauseSecondsMax, state.isAwaiting,
+                    state.answer == nil
+                else { return false }
+                state.session = held.session
+                gate.open(until: held.deadline, pauseSecondsMax: pauseSecondsMax)
+                state.answer = report
+                return true
+            }
         case .noted where state.update({ $0.isInvalidated }):
             // The answer to a step that nobody waits for any more.
             _ = answer(report)

@@ -68,10 +68,10 @@ struct InstanceRow {
         }
     }
 
-    /// What people read; to be made harmless for terminals.
-    var text: String {
+    /// What people read, a line each; to be made harmless for terminals.
+    var lines: [String] {
         let nova = domain?.nova
-        var text = Self.row(
+        let heading = Self.row(
             facts.status.id.map { "\($0)" } ?? "-",
             facts.name,
             state,
@@ -80,17 +80,15 @@ struct InstanceRow {
             nova?.project?.name ?? "-",
             nova?.flavor ?? "-"
         )
-        text += "\n"
-        for disk in disks {
+        return disks.reduce(into: [heading]) { lines, disk in
             let size = disk.byteCount.map(humanSize) ?? "-"
             let chain = disk.layers.map { "\($0.path) (\($0.format))" }.joined(separator: " ← ")
             let name = disk.name ?? disk.target
-            text += "      \(name.padded(to: 12)) \(size.aligned(to: 10))  \(chain)\n"
+            lines.append("      \(name.padded(to: 12)) \(size.aligned(to: 10))  \(chain)")
             if let obstacle = disk.obstacle {
-                text += "                   not readable here: \(obstacle)\n"
+                lines.append("                   not readable here: \(obstacle)")
             }
         }
-        return text
     }
 
     private var state: String {

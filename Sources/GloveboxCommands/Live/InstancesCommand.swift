@@ -52,7 +52,7 @@ struct InstancesCommand: ParsableCommand {
         var failure: GloveboxError?
         for facts in domains.sorted(by: Self.order) where !running || facts.status.id != nil {
             let row = InstanceRow(facts)
-            try output.write(json ? row.json : Message.harmless(row.text))
+            try output.write(json ? row.json : row.lines.flatMap(Message.harmlessLine))
             if failure == nil { failure = row.failure }
         }
         try output.flush()

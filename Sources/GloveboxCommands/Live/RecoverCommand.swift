@@ -45,27 +45,28 @@ struct RecoverCommand: ParsableCommand {
 
     func run() throws {
         let directory = try HostState.directory()
-        guard try hasWork(directory) else {
+        let entries = try unended(directory)
+        guard !entries.isEmpty else {
             if !quiet, !json { Message.say("glovebox: nothing is held.") }
             return
         }
-        let client = try CustodianClient(uri: connect, starting: CustodianProgram(path: enginePath))
-        let sessions = try client.recover(stateDirectory: directory, session: session)
-        client.end()
+        let starting = CustodianProgram(path: enginePath)
+        let rescue = Rescue(stateDirectory: directory, connect: connect, starting: starting)
+        let sessions = rescue.recover(entries)
         try show(sessions)
         if sessions.contains(where: { $0.outcome == .held }) { throw ExitCode(7) }
         if sessions.contains(where: { $0.outcome == .refused }) { throw ExitCode(5) }
     }
 
-    /// Whether there is a session that has not ended; libvirt need not be asked where there is none.
-    private func hasWork(_ directory: String) throws(GloveboxError) -> Bool {
+    /// The sessions that have not ended; libvirt need not be asked where there is none.
+    private func unended(_ directory: String) throws(GloveboxError) -> [SessionEntry] {
         let entries: [SessionEntry]
         do throws(SessionError) {
             entries = try SessionStore(stateDirectory: directory).list()
         } catch {
             throw GloveboxError(error)
         }
-        guard let session else { return entries.contains { !$0.hasEnded } }
+        guard let session else { return entries.filter { !$0.hasEnded } }
         guard let entry = entries.first(where: { $0.name == session }) else {
             throw GloveboxError(
                 .notFound,
@@ -73,7 +74,7 @@ struct RecoverCommand: ParsableCommand {
                 advice: "`glovebox sessions` lists them."
             )
         }
-        return !entry.hasEnded
+        return entry.hasEnded ? [] : [entry]
     }
 
     private func show(_ sessions: [RecoveredSession]) throws {
@@ -82,8 +83,8 @@ struct RecoverCommand: ParsableCommand {
             if json {
                 try output.write(Self.json(found))
             } else if !(quiet && found.outcome == .active) {
-                let text = "\(found.session)  \(found.outcome.rawValue)  \(found.detail)\n"
-                try output.write(Message.harmless(text))
+                let text = "\(found.session)  \(found.outcome.rawValue)  \(found.detail)"
+                try output.write(Message.harmlessLine(text))
             }
         }
         try output.flush()

@@ -10,16 +10,16 @@ struct SessionRow {
 
     init(_ entry: SessionEntry) { self.entry = entry }
 
-    /// The row, with its newline; to be made harmless for terminals.
+    /// The row; to be made harmless for terminals.
     var text: String {
         guard case .history(let history) = entry.content else {
             guard case .refused(let why) = entry.content else { return "" }
-            return Self.row(entry.name, state, "-", "-", why) + "\n"
+            return Self.row(entry.name, state, "-", "-", why)
         }
         let opening = history.opening
         let paused = history.pausedNanoseconds.map { "\($0 / 1_000_000) ms" } ?? "-"
         let subject = "\(opening.run.uuid) \(opening.domain)"
-        return Self.row(entry.name, state, paused, opening.user, subject) + "\n"
+        return Self.row(entry.name, state, paused, opening.user, subject)
     }
 
     /// The object, with its newline.

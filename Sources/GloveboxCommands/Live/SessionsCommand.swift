@@ -35,7 +35,7 @@ struct SessionsCommand: ParsableCommand {
         if !json { try output.line(SessionRow.heading) }
         for entry in entries where !(held && entry.hasEnded) {
             let row = SessionRow(entry)
-            try output.write(json ? row.json : Message.harmless(row.text))
+            try output.write(json ? row.json : Message.harmlessLine(row.text))
         }
         try output.flush()
     }

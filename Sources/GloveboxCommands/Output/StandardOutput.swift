@@ -60,6 +60,12 @@ enum Message {
         return safe
     }
 
+    /// The same as one line, in which nobody's name begins another.
+    static func harmlessLine(_ text: String) -> [UInt8] {
+        harmless(text).flatMap { $0 == UInt8(ascii: "\n") ? Array("\\n".utf8) : [$0] }
+            + [UInt8(ascii: "\n")]
+    }
+
     /// Something that the user should know, but that does not stop the command.
     static func warn(_ text: String) { say("glovebox: warning: \(text)") }
 }

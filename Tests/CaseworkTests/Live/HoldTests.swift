@@ -164,6 +164,17 @@ import Testing
         #expect(hold.release().problem?.kind == .held)
     }
 
+    @Test func `a custodian that died before it was asked to hold leaves nothing`() throws {
+        let custodian = FakeCustodian { teller in
+            _ = try teller.hear()
+            try teller.tell(.connected(uri: "test:///default", versions: "1"))
+        }
+        let client = try client(custodian)
+        pauseThread(seconds: 0.2)
+        let error = #expect(throws: GloveboxError.self) { try client.hold(.sample) }
+        #expect(error?.kind == .wrongState)
+    }
+
     @Test func `a custodian that dies while it suspends is followed by another`() throws {
         let custodian = FakeCustodian(
             { try $0.serve { if case .hold = $0 { true } else { false } } },
