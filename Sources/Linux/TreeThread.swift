@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A thread of the system, for work that blocks; Swift's own pool is never made to wait.
