@@ -1,5 +1,6 @@
 internal import Casework
 internal import DiskFormats
+internal import Glovebox
 
 /// Prints files one after the other as a walk meets them, and remembers what could not be read.
 ///
@@ -7,9 +8,9 @@ internal import DiskFormats
 /// walk goes on: that takes half the time.
 struct FileListing: ~Copyable {
     /// How files are shown.
-    enum Style: Sendable {
-        /// JSON lines.
-        case json
+    enum Style: Equatable, Sendable {
+        /// JSON lines; with how they belong together, where the instance was not off.
+        case json(Consistency?)
         /// As `ls -l`.
         case long
         /// The bare names of one directory.
@@ -18,6 +19,11 @@ struct FileListing: ~Copyable {
         case paths
         /// The whole paths as bytes, each ended by NUL.
         case rawPaths
+
+        /// JSON lines of an instance that is read.
+        static func json(of instance: Instance) -> Style {
+            .json(instance.consistency == .offline ? nil : instance.consistency)
+        }
     }
 
     private let style: Style

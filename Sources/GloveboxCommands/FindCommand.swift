@@ -81,7 +81,9 @@ struct FindCommand: ParsableCommand {
         let path = try instance.path(path)
         let tree = try instance.tree(of: path)
         let start = try tree.resolve(path.path)
-        var listing = FileListing(options.json ? .json : print0 ? .rawPaths : long ? .long : .paths)
+        var listing = FileListing(
+            options.json ? .json(of: instance) : print0 ? .rawPaths : long ? .long : .paths
+        )
         let first = GuestTree.Found(
             volume: start.volume,
             fileSystem: start.fileSystem,

@@ -60,7 +60,7 @@ struct ListJob: Equatable {
         let tree = try instance.tree(of: path)
         let start = try tree.resolve(path.path)
         var listing = FileListing(
-            settings.json ? .json : long ? .long : recursive ? .paths : .names
+            settings.json ? .json(of: instance) : long ? .long : recursive ? .paths : .names
         )
         let inode = try reading("\(start.volume):\(GuestName.escaped(start.path))") {
             () throws(DiskError) in try start.fileSystem.inode(start.inode)

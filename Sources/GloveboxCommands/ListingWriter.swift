@@ -74,8 +74,10 @@ struct ListingWriter: ~Copyable {
             text.removeAll(keepingCapacity: true)
             report(on: inode, of: batch).appendLong(name: shown, to: &text)
             try output.write(text)
-        case .json:
-            report(on: inode, of: batch).write(to: &json)
+        case .json(let consistency):
+            report(on: inode, of: batch).write(to: &json) { json in
+                if let consistency { json.member("consistency", consistency.rawValue) }
+            }
             try endLine()
         }
     }
