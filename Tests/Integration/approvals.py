@@ -122,7 +122,8 @@ class Host:
         arguments = tuple(os.fspath(argument) for argument in arguments)
         begin = time.monotonic()
         done = subprocess.run(
-            [self.program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=120,
+            [self.program, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=options.pop("timeout", 120),
             **options,
         )
         return support.Result(

@@ -123,6 +123,16 @@ def test_a_point_in_time_and_a_suspended_instance_give_the_same_files(site, gues
     assert lists[0] == lists[1] and len(lists[0]) > 1
 
 
+def test_the_appliance_reads_a_suspended_guest_only_where_so_long_a_pause_is_accepted(site, guest):
+    refused = site.read("cat", guest, FILE, "--engine", "guestfs")
+    assert refused.code == support.WRONG_STATE and b"--accept-pause" in refused.err, str(refused)
+    assert guest.is_writing()
+    words = site.words("cat", guest, FILE, "--engine", "guestfs", "--accept-pause", "300")
+    result = site.run(*words, timeout=320)
+    assert result.code == support.DONE and result.out.split() == [guest.uuid.encode()], str(result)
+    assert guest.is_writing()
+
+
 def test_what_somebody_else_has_paused_is_read_and_left_paused(site, guest, events, tmp_path):
     guest.suspend()
     events.clear()
